@@ -1,0 +1,1 @@
+"""The accept loop and what it is made of."""

@@ -1,0 +1,138 @@
+"""Between one listener, the loop and one runner: accepting, and looking away while nothing can be taken."""
+
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+import attrs
+
+from ..abc import Arrival, Core, Listener, Runner, Timer
+from ..errors import DatagramTruncated
+from ..events import AcceptFailed, AcceptPaused, AcceptResumed
+from .accept_errors import PAUSE_SECONDS, AcceptAction, action_for
+from .loop import EventLoop
+
+__all__ = ("Acceptor",)
+
+R = TypeVar("R")
+A = TypeVar("A")
+
+#: Arrivals taken for one wake-up, at most: then the other listeners and descriptors have their turn.
+BATCH = 128
+#: Lost arrivals in a row before a pause: an error that the table thinks passing may stay.
+RETRIES = 16
+
+
+@attrs.define(eq=False, kw_only=True)
+class Acceptor(Generic[R, A]):
+    """
+    Accepts from one listener while its runner has room.
+
+    Args:
+        loop: Where the listener is watched, level-triggered: a batch may end early, and what is left is reported
+            again.
+        core: Told of accept errors.
+        listener: What is accepted from.
+        runner: Asked whether it is full.
+        admit: Called with every arrival.
+        truncated: Called for every datagram that was too long.
+        pressing: Asked after every arrival whether the batch should end.
+        after_batch: Called after every batch.
+    """
+
+    loop: EventLoop
+    core: Core
+    listener: Listener[R, A]
+    runner: Runner
+    admit: Callable[[Arrival[R, A]], None]
+    truncated: Callable[[DatagramTruncated], None]
+    pressing: Callable[[], bool]
+    after_batch: Callable[[], object]
+    _fd: int = attrs.field(init=False, default=-1)
+    _attached: bool = attrs.field(init=False, default=False)
+    _timer: Timer | None = attrs.field(init=False, default=None)
+    _starved: bool = attrs.field(init=False, default=False)
+    _lost: int = attrs.field(init=False, default=0)
+
+    def attach(self) -> None:
+        """Begin to accept."""
+        self._attached = True
+        self._go_on()
+
+    def detach(self) -> None:
+        """Accept nothing more; the kernel goes on queueing."""
+        self._attached = False
+        self._look_away()
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _look_away(self) -> None:
+        if self._fd >= 0:
+            self.loop.unwatch(self._fd)
+            self._fd = -1
+
+    def _go_on(self) -> None:
+        """Watch the listener, unless the runner has no room: then once it has."""
+        self._timer = None
+        if not self._attached or self._fd >= 0:
+            return
+        if self.runner.full:
+            self.loop.pause(self._go_on)
+            if self.runner.full:  # asked again: it may have got room before it could know that we wait
+                return
+        self._fd = self.listener.fileno()
+        self.loop.watch(self._fd, self._on_ready)
+
+    def _on_ready(self, _mask: int) -> None:
+        try:
+            self._accept_batch()
+        finally:
+            self.after_batch()
+
+    def _accept_batch(self) -> None:
+        accept, admit, runner, pressing = self.listener.accept, self.admit, self.runner, self.pressing
+        for _ in range(BATCH):
+            try:
+                arrival = accept()
+            except BlockingIOError:
+                return
+            except DatagramTruncated as error:
+                self.truncated(error)
+            except OSError as error:
+                if not self._failed(error):
+                    return
+            else:
+                if self._starved or self._lost:
+                    self._recovered()
+                admit(arrival)
+                del arrival  # a batch may go on for long, and nothing of this request with it
+                if runner.full:
+                    self._look_away()
+                    self._go_on()
+                    return
+            if pressing():
+                return
+
+    def _failed(self, error: OSError) -> bool:
+        """Do what the table says; whether to go on with the batch."""
+        action = action_for(error)
+        if action is AcceptAction.STOP:
+            raise error
+        self._lost += 1
+        if action is AcceptAction.RETRY and self._lost <= RETRIES:
+            if self.core.wants(AcceptFailed):
+                self.core.emit(AcceptFailed(server_address=self.core.address, error=error))
+            return True
+        self._look_away()
+        self._timer = self.loop.call_at(self.loop.time() + PAUSE_SECONDS, self._go_on)
+        if not self._starved:
+            self._starved = True
+            if self.core.wants(AcceptPaused):
+                self.core.emit(AcceptPaused(server_address=self.core.address, error=error, seconds=PAUSE_SECONDS))
+        return False
+
+    def _recovered(self) -> None:
+        self._lost = 0
+        if self._starved:
+            self._starved = False
+            if self.core.wants(AcceptResumed):
+                self.core.emit(AcceptResumed(server_address=self.core.address))

@@ -1,0 +1,178 @@
+"""The one accept loop, and the only place that waits."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+
+from ..abc import READ
+from . import pollers
+from .pollers import Poller, PollerFactory
+from .timers import Timer, Timers
+from .wakeup import Wakeup
+
+__all__ = ("EventLoop",)
+
+
+class EventLoop:
+    """
+    Waits for descriptors, timers and wake-ups, and calls back. Implements `sockserve.abc.Loop`.
+
+    What is watched stays watched between two runs. The poller and the wake-up exist only while it runs: a process
+    that is forked between two runs shares neither.
+
+    Args:
+        poller: Makes the poller; the system's best by default.
+        clock: Seconds, monotonic.
+    """
+
+    def __init__(self, poller: PollerFactory | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self.time = clock
+        self._make_poller = poller
+        self._poller: Poller | None = None
+        self._wakeup: Wakeup | None = None
+        self._callbacks: dict[int, Callable[[int], object]] = {}
+        self._masks: dict[int, int] = {}
+        self._timers = Timers()
+        self._soon: deque[Callable[[], object]] = deque()
+        self._paused: set[Callable[[], object]] = set()
+        self._thread: int | None = None
+
+    # What runners use.
+
+    def watch(self, fd: int, callback: Callable[[int], object], /, mask: int = READ) -> None:
+        """See `sockserve.abc.Loop.watch`."""
+        if self._poller is not None:
+            self._poller.register(fd, mask)
+        self._callbacks[fd] = callback
+        self._masks[fd] = mask
+
+    def unwatch(self, fd: int, /) -> None:
+        """See `sockserve.abc.Loop.unwatch`."""
+        if self._callbacks.pop(fd, None) is not None:
+            del self._masks[fd]
+            if self._poller is not None:
+                self._poller.unregister(fd)
+
+    def call_at(self, when: float, callback: Callable[[], object], /) -> Timer:
+        """See `sockserve.abc.Loop.call_at`."""
+        return self._timers.add(when, callback)
+
+    def call_soon_threadsafe(self, callback: Callable[[], object], /) -> None:
+        """See `sockserve.abc.Loop.call_soon_threadsafe`."""
+        self._soon.append(callback)
+        self.wake()
+
+    def resume(self) -> None:
+        """See `sockserve.abc.Loop.resume`."""
+        # Who pauses asks once more whether the runner is full after it is in this set: one of the two sees it.
+        if self._paused:
+            self._soon.append(self._resume_all)
+            self.wake()
+
+    # What servers use.
+
+    def pause(self, resumed: Callable[[], object]) -> None:
+        """Call *resumed* at the next `resume`."""
+        self._paused.add(resumed)
+
+    def _resume_all(self) -> None:
+        paused, self._paused = self._paused, set()
+        for resumed in paused:
+            resumed()
+
+    def timer_due(self) -> bool:
+        """Whether a timer waits for its call: a long batch of other work should end."""
+        when = self._timers.next_due()
+        return when is not None and when <= self.time()
+
+    def wake(self) -> None:
+        """
+        End the wait. Any thread, signal handlers too; takes no lock, and does nothing when nobody waits.
+
+        The loop's own thread writes as well: a signal handler runs there in the middle of the wait, which then
+        goes on (PEP 475).
+        """
+        wakeup = self._wakeup
+        if wakeup is not None:
+            wakeup.wake()
+
+    @property
+    def in_own_thread(self) -> bool:
+        """Whether the caller runs in the thread that runs the loop, further up in its stack."""
+        return self._thread == threading.get_ident()
+
+    @property
+    def running(self) -> bool:
+        """Whether some thread runs the loop."""
+        return self._thread is not None
+
+    @property
+    def wakeup_fileno(self) -> int:
+        """The descriptor for `signal.set_wakeup_fd`, while the loop runs."""
+        assert self._wakeup is not None
+        return self._wakeup.sender_fileno()
+
+    def run(self, done: Callable[[], bool], opened: Callable[[], object] | None = None) -> None:
+        """
+        Serve callbacks until *done* says so; it is asked before every wait.
+
+        Args:
+            done: Asked in the loop's thread.
+            opened: Called when the loop can be woken, before anything else.
+
+        Raises:
+            BaseException: Whatever a callback raises; the loop is closed then, what it watched stays noted.
+        """
+        self._open()
+        try:
+            if opened is not None:
+                opened()
+            while not done():
+                self._step()
+        finally:
+            self.close()
+
+    def _open(self) -> None:
+        self._thread = threading.get_ident()
+        try:
+            self._poller = (self._make_poller or pollers.default_poller)()
+            self._wakeup = Wakeup()
+            self._poller.register(self._wakeup.fileno(), READ)
+            for fd, mask in self._masks.items():
+                self._poller.register(fd, mask)
+        except BaseException:
+            self.close()
+            raise
+
+    def _step(self) -> None:
+        poller, wakeup, callbacks = self._poller, self._wakeup, self._callbacks
+        assert poller is not None
+        assert wakeup is not None
+        for fd, mask in poller.wait(self._patience()):
+            callback = callbacks.get(fd)
+            if callback is not None:
+                callback(mask)
+            elif fd == wakeup.fileno():
+                wakeup.drain()
+        if len(self._timers):
+            self._timers.run(self.time())
+        for _ in range(len(self._soon)):
+            self._soon.popleft()()
+
+    def _patience(self) -> float | None:
+        """Seconds to wait at most; None: until something happens, which costs nothing."""
+        if self._soon:
+            return 0.0
+        when = self._timers.next_due()
+        return None if when is None else max(0.0, when - self.time())
+
+    def close(self) -> None:
+        """Release poller and wake-up: at the end of `run`, and of our copies in a forked child."""
+        poller, self._poller = self._poller, None
+        wakeup, self._wakeup = self._wakeup, None
+        self._thread = None
+        if poller is not None:
+            poller.close()
+        if wakeup is not None:
+            wakeup.close()

@@ -1,0 +1,110 @@
+"""Waiting for descriptors: epoll where the system has it, `selectors` elsewhere, behind one small interface."""
+
+import select
+import selectors
+import sys
+from collections.abc import Callable
+from typing import Protocol, TypeAlias
+
+from ..abc import READ, WRITE
+
+__all__ = ("Poller", "PollerFactory", "SelectorsPoller", "default_poller")
+
+
+class Poller(Protocol):
+    """A set of watched descriptors."""
+
+    def register(self, fd: int, mask: int, /, *, edge: bool = False) -> None:
+        """
+        Watch *fd* for *mask*. With *edge*, where the system can, report each condition once as it begins.
+
+        Who asks for edges must be content with levels: he reads and writes until it would block either way.
+        """
+        ...
+
+    def unregister(self, fd: int, /) -> None:
+        """Forget *fd*. One that is closed already, or not watched: no effect."""
+        ...
+
+    def wait(self, timeout: float | None, /) -> list[tuple[int, int]]:
+        """Return descriptors and their conditions, after at most *timeout* seconds (None: without a limit)."""
+        ...
+
+    def close(self) -> None:
+        """Release the set itself, not what is in it."""
+        ...
+
+
+PollerFactory: TypeAlias = Callable[[], Poller]
+
+
+class SelectorsPoller:
+    """The portable one: level-triggered, `selectors.DefaultSelector` underneath."""
+
+    def __init__(self) -> None:
+        self._selector = selectors.DefaultSelector()
+
+    def register(self, fd: int, mask: int, /, *, edge: bool = False) -> None:
+        """Watch *fd*; *edge* is ignored."""
+        read = selectors.EVENT_READ if mask & READ else 0
+        write = selectors.EVENT_WRITE if mask & WRITE else 0
+        self._selector.register(fd, read | write)
+
+    def unregister(self, fd: int, /) -> None:
+        """Forget *fd*."""
+        try:
+            self._selector.unregister(fd)
+        except (KeyError, ValueError):
+            pass
+
+    def wait(self, timeout: float | None, /) -> list[tuple[int, int]]:
+        """Select."""
+        return [(key.fd, _MASKS[events]) for key, events in self._selector.select(timeout)]
+
+    def close(self) -> None:
+        """Close the selector."""
+        self._selector.close()
+
+
+_MASKS = {
+    selectors.EVENT_READ: READ,
+    selectors.EVENT_WRITE: WRITE,
+    selectors.EVENT_READ | selectors.EVENT_WRITE: READ | WRITE,
+}
+
+
+if sys.platform == "linux":
+
+    class EpollPoller:
+        """Linux's own. `wait` reports every condition epoll knows, errors and hang-ups included (epoll_ctl(2))."""
+
+        def __init__(self) -> None:
+            self._epoll = select.epoll()
+
+        def register(self, fd: int, mask: int, /, *, edge: bool = False) -> None:
+            """Watch *fd*."""
+            self._epoll.register(fd, mask | select.EPOLLET if edge else mask)
+
+        def unregister(self, fd: int, /) -> None:
+            """Forget *fd*."""
+            try:
+                self._epoll.unregister(fd)
+            except (OSError, ValueError):
+                pass  # closed: the kernel has forgotten it by itself
+
+        def wait(self, timeout: float | None, /) -> list[tuple[int, int]]:
+            """Poll."""
+            return self._epoll.poll(timeout)
+
+        def close(self) -> None:
+            """Close the epoll descriptor."""
+            self._epoll.close()
+
+    _BEST: PollerFactory = EpollPoller
+else:
+    _BEST = SelectorsPoller
+
+
+def default_poller() -> Poller:
+    """Make the best poller of this system."""
+    return _BEST()

@@ -1,0 +1,50 @@
+"""Ending a loop's wait from anywhere: another thread, a signal handler, a worker."""
+
+import socket
+
+__all__ = ("Wakeup",)
+
+
+class Wakeup:
+    """
+    A pair of connected sockets: one byte written to the one makes the other readable.
+
+    Socket objects, not bare descriptors: a number that is kept too long may be a client's connection by then.
+    """
+
+    def __init__(self) -> None:
+        self._receiver, self._sender = socket.socketpair()
+        self._receiver.setblocking(False)
+        self._sender.setblocking(False)
+        self._pending = False
+
+    def fileno(self) -> int:
+        """Return the descriptor to watch for reading."""
+        return self._receiver.fileno()
+
+    def sender_fileno(self) -> int:
+        """Return the descriptor that C code may write to (`signal.set_wakeup_fd`)."""
+        return self._sender.fileno()
+
+    def wake(self) -> None:
+        """Make the receiver readable. Never blocks, takes no lock; safe in signal handlers, and after `close`."""
+        if self._pending:  # a byte is on its way that the loop has not seen yet
+            return
+        self._pending = True
+        try:
+            self._sender.send(b"\0")
+        except OSError:
+            pass  # full: readable already; closed: there is nobody to wake
+
+    def drain(self, _mask: int = 0) -> None:
+        """Take what was written. What is asked for after this call begins makes it readable again."""
+        self._pending = False
+        try:
+            self._receiver.recv(4096)
+        except BlockingIOError:
+            pass
+
+    def close(self) -> None:
+        """Close both sockets."""
+        self._receiver.close()
+        self._sender.close()

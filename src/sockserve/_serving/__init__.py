@@ -1,0 +1,1 @@
+"""What a `Server` is made of."""

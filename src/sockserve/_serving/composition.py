@@ -1,0 +1,56 @@
+"""Whether the parts of a server fit together, seen before anything is opened."""
+
+from ..errors import CompositionError, OptionTypeError
+from ..handlers import handler_name, serves_streams
+
+__all__ = ("check_composition",)
+
+_SIGNATURE = "Server(transport, strategy, handler)"
+
+#: Each part: what it is called, the method that tells it, and an example.
+_PARTS = {
+    "transport": ("listen", "TcpTransport(('127.0.0.1', 8000))"),
+    "strategy": ("start", "ThreadStrategy()"),
+}
+
+
+def check_composition(transport: object, strategy: object, handler: object, observer: object) -> None:
+    """
+    Raise what a type checker would have said.
+
+    Raises:
+        CompositionError: A part is missing or in another's place, or the handler serves another kind of request.
+        OptionTypeError: The observer cannot be called.
+    """
+    _check_part("transport", transport)
+    _check_part("strategy", strategy)
+    if not callable(handler) or hasattr(handler, "listen"):
+        raise CompositionError(
+            f"{_SIGNATURE}: handler must be callable with (request, client_address, server), not {handler!r}"
+        )
+    if not callable(observer):
+        raise OptionTypeError(f"Server: observer must be callable with an event, not {observer!r}")
+    _check_kind(transport, handler)
+
+
+def _check_part(name: str, part: object) -> None:
+    method, example = _PARTS[name]
+    if isinstance(part, type):
+        raise CompositionError(f"{_SIGNATURE}: {name} is the class {part.__name__}; make one, such as {example}")
+    if not callable(getattr(part, method, None)):
+        raise CompositionError(
+            f"{_SIGNATURE}: {name} must be something like {example}, with a method {method}(), not {part!r}"
+        )
+
+
+def _check_kind(transport: object, handler: object) -> None:
+    serves = serves_streams(handler)
+    arrives = bool(getattr(transport, "stream", None))
+    if serves is None or serves == arrives:
+        return
+    kinds = {True: "connections", False: "datagrams"}
+    better = "DatagramRequestHandler" if serves else "StreamRequestHandler"
+    raise CompositionError(
+        f"{handler_name(handler)} serves {kinds[serves]}, but {type(transport).__name__} brings "
+        f"{kinds[arrives]}: use a handler derived from {better} or BaseRequestHandler, or another transport"
+    )

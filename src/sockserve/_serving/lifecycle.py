@@ -1,0 +1,220 @@
+"""The life of a server: new, listening, served, listening again, closed."""
+
+import os
+import threading
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+import attrs
+
+from .._loop.loop import EventLoop
+from ..abc import Listener, Runner, Strategy, Transport
+from ..errors import ServerStateError
+from ..events import Closed, Listening, RequestsAbandoned
+from .core import ServerCore
+from .job import current_job
+from .period import Service, Wish
+
+__all__ = ("Lifecycle",)
+
+R = TypeVar("R")
+A = TypeVar("A")
+
+#: Seconds still waited, once a grace has expired and the sockets of what is in flight were shut: handlers that
+#: wait for their client end within microseconds, the others are abandoned.
+LAST_WAIT = 1.0
+
+#: Seconds after the end of a grace, until who waits in `shutdown` shuts the sockets himself: the loop does it at
+#: once, unless a handler holds its thread (`SyncStrategy`).
+HELP_AFTER = 0.05
+
+
+@attrs.frozen
+class _Started:
+    """A runner, the loop that it is on, and the process that started it."""
+
+    runner: Runner
+    loop: EventLoop
+    pid: int
+
+
+@attrs.define(eq=False)
+class Lifecycle(Generic[R, A]):
+    """
+    What a server has opened and started, and who serves it.
+
+    Args:
+        name: Says which server is meant, in errors.
+        transport: Opened by `open`.
+        strategy: Started when the server is first served.
+        core: The server's.
+    """
+
+    name: Callable[[], str]
+    transport: Transport[R, A]
+    strategy: Strategy
+    core: ServerCore[R, A]
+    loop: EventLoop = attrs.field(init=False, factory=EventLoop)
+    _listener: Listener[R, A] | None = attrs.field(init=False, default=None)
+    _closed: bool = attrs.field(init=False, default=False)
+    _started: _Started | None = attrs.field(init=False, default=None)
+    _retired: list[Runner] = attrs.field(init=False, factory=list)
+    _service: Service[R, A] | None = attrs.field(init=False, default=None)
+    _periods: int = attrs.field(init=False, default=0)
+    _wish: Wish | None = attrs.field(init=False, default=None)
+    _expired: bool = attrs.field(init=False, default=False)
+    _lock: threading.RLock = attrs.field(init=False, factory=threading.RLock)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the kernel queues clients."""
+        return self._listener is not None and not self._closed
+
+    def open(self) -> None:
+        """See `Server.listen`."""
+        with self._lock:
+            if self._closed:
+                raise ServerStateError(f"{self.name()} is closed, for good; compose another")
+            if self._listener is not None:
+                return
+            self._listener = listener = self.transport.listen()
+            self.core.listeners = (listener,)
+            self.core.address = listener.address
+        if self.core.wants(Listening):
+            self.core.emit(Listening(server_address=listener.address))
+
+    def listener(self) -> Listener[R, A]:
+        """Return the open listener, or say why there is none."""
+        if self._listener is None or self._closed:
+            why = "is closed" if self._closed else "does not listen yet; use `with`, or call listen()"
+            raise ServerStateError(f"{self.name()} {why}")
+        return self._listener
+
+    # Being served.
+
+    def begin(
+        self,
+        loop: EventLoop,
+        *,
+        service_actions: Callable[[], object] | None,
+        poll_interval: float,
+        limit: int | None = None,
+        deadline: float | None = None,
+    ) -> Service[R, A]:
+        """Begin a period on *loop*; `Service.leave` ends it."""
+        with self._lock:
+            self.listener()
+            if self._service is not None:
+                raise ServerStateError(f"{self.name()} is being served already, by another call")
+            self._service = service = Service(
+                number=self._periods,
+                core=self.core,
+                runner=self._runner_on(loop),
+                loop=loop,
+                wish=lambda: self._wish,
+                on_left=self._left,
+                service_actions=service_actions,
+                poll_interval=poll_interval,
+                limit=limit,
+                deadline=deadline,
+            )
+            return service
+
+    def _runner_on(self, loop: EventLoop) -> Runner:
+        """Go on with the runner of the last period, unless that was on another loop or in another process."""
+        started = self._started
+        if started is not None and started.pid == os.getpid():
+            if started.loop is loop:
+                return started.runner
+            self._retired.append(started.runner)
+        runner = self.strategy.start(loop, self.core)
+        self._started = _Started(runner, loop, os.getpid())
+        return runner
+
+    def _left(self) -> None:
+        with self._lock:
+            assert self._service is not None
+            self._expired = self._expired or self._service.expired
+            # In this order, for `request_stop`, which takes no lock: a wish is for a period that can still hear.
+            self._service = None
+            self._periods += 1
+
+    # Being stopped.
+
+    def request_stop(self, grace: float | None) -> None:
+        """See `Server.request_stop`."""
+        if self.core.relay is not None:
+            self.core.relay(grace)
+        elif self.is_open:
+            # In this order: who begins to serve looks for a wish once it can be woken.
+            service = self._service
+            self._wish = self._stricter(Wish(self._periods if service is None else service.number, grace))
+            service = self._service
+            if service is not None:
+                service.loop.wake()
+
+    def _stricter(self, wish: Wish) -> Wish:
+        """Keep an earlier wish to leave at once: no later grace softens it."""
+        before = self._wish
+        return before if before is not None and before.of == wish.of and before.grace is None else wish
+
+    def shutdown(self, grace: float | None) -> None:
+        """See `Server.shutdown`."""
+        service = self._service
+        self.request_stop(grace)
+        if service is not None and not service.loop.in_own_thread and not self._in_worker():
+            self._await(service, grace)
+
+    def _in_worker(self) -> bool:
+        """Whether a request of this server called: it would wait for itself."""
+        job = current_job.get()
+        return self.core.relay is not None or (job is not None and job.core is self.core)
+
+    def _await(self, service: Service[R, A], grace: float | None) -> None:
+        """Wait until *service* has been left. A loop that a handler holds cannot end the grace: then we do."""
+        if service.left.wait(None if grace is None else grace + HELP_AFTER):
+            return
+        self._expired = True
+        for job in self.core.jobs():
+            job.abort()
+        service.left.wait(LAST_WAIT)
+
+    def close(self) -> None:
+        """See `Server.server_close`."""
+        if self.core.relay is not None:
+            self.request_stop(None)
+            return
+        self._leave_before_close()
+        with self._lock:
+            was_open, self._closed = self.is_open, True
+        if not was_open:
+            return
+        assert self._listener is not None
+        self._listener.close()
+        for job in self.core.jobs():
+            job.end_input()
+        self._close_runners()
+        if self.core.wants(Closed):
+            self.core.emit(Closed(server_address=self.core.address))
+
+    def _leave_before_close(self) -> None:
+        """A loop has to forget the listener before it is closed: its number may be another's at once."""
+        service = self._service
+        if service is None:
+            return
+        self.request_stop(None)
+        if service.loop.in_own_thread:
+            service.stop_accepting()
+        else:
+            service.left.wait(LAST_WAIT if self._expired else None)
+
+    def _close_runners(self) -> None:
+        deadline = self.loop.time() + LAST_WAIT if self._expired else None
+        started, self._started = self._started, None
+        runners, self._retired = self._retired, []
+        if started is not None and started.pid == os.getpid():
+            runners.append(started.runner)
+        for runner in runners:
+            runner.close(deadline)
+        if self._expired and self.core.active and self.core.wants(RequestsAbandoned):
+            self.core.emit(RequestsAbandoned(server_address=self.core.address, active=self.core.active))

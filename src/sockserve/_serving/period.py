@@ -1,0 +1,225 @@
+"""One time of serving: servers on one loop, from the first accept until all have been left."""
+
+import contextlib
+import threading
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+import attrs
+
+from .._loop.acceptor import Acceptor
+from .._loop.loop import EventLoop
+from ..abc import Arrival, Runner, Timer
+from ..events import Drained, Draining
+from .core import ServerCore
+from .signals import interruptible, wake_on_signals
+
+__all__ = ("Period", "Service", "Wish")
+
+R = TypeVar("R")
+A = TypeVar("A")
+
+
+@attrs.frozen
+class Wish:
+    """
+    A stop that was asked for.
+
+    Args:
+        of: The number of the period that is to end: a wish for one that has ended means nothing, one for the next
+            is kept.
+        grace: Seconds for the requests in flight; None to leave at once.
+    """
+
+    of: int
+    grace: float | None
+
+
+@attrs.define(eq=False, kw_only=True)
+class Service(Generic[R, A]):
+    """
+    One server during one period.
+
+    Args:
+        number: Of the period, in the server's life.
+        core: The server's.
+        runner: The strategy at work.
+        loop: What it is served by.
+        wish: Says what stop was asked for last.
+        on_left: Called when the server is served no longer.
+        service_actions: Called every `poll_interval` seconds and after each batch.
+        limit: Requests to accept, then leave; None for no limit.
+        deadline: On the loop's clock: when to leave; None for never.
+    """
+
+    number: int
+    core: ServerCore[R, A]
+    runner: Runner
+    loop: EventLoop
+    wish: Callable[[], Wish | None]
+    on_left: Callable[[], object]
+    service_actions: Callable[[], object] | None
+    poll_interval: float
+    limit: int | None = None
+    deadline: float | None = None
+    left: threading.Event = attrs.field(init=False, factory=threading.Event)
+    expired: bool = attrs.field(init=False, default=False)
+    taken: int = attrs.field(init=False, default=0)
+    _acceptors: list[Acceptor[R, A]] = attrs.field(init=False, factory=list)
+    _timers: list[Timer] = attrs.field(init=False, factory=list)
+    _drain_until: float | None = attrs.field(init=False, default=None)
+
+    def enter(self) -> None:
+        """Begin to accept."""
+        for listener in self.core.listeners:
+            acceptor = Acceptor(
+                loop=self.loop,
+                core=self.core,
+                listener=listener,
+                runner=self.runner,
+                admit=self._admit,
+                truncated=self.core.truncated,
+                pressing=self._pressing,
+                after_batch=self.service_actions or _nothing,
+            )
+            acceptor.attach()
+            self._acceptors.append(acceptor)
+        if self.service_actions is not None:
+            self._repeat()
+        if self.deadline is not None:
+            self._timers.append(self.loop.call_at(self.deadline, _nothing))
+
+    def _repeat(self) -> None:
+        """Call ``service_actions`` at its cadence."""
+        assert self.service_actions is not None
+        self._timers[:] = [self.loop.call_at(self.loop.time() + self.poll_interval, self._tick)]
+
+    def _tick(self) -> None:
+        assert self.service_actions is not None
+        self.service_actions()
+        if not self.left.is_set():
+            self._repeat()
+
+    def _admit(self, arrival: Arrival[R, A]) -> None:
+        self.taken += 1
+        self.core.admit(self.runner, arrival)
+
+    def _pressing(self) -> bool:
+        return self._asked() is not None or self.taken == self.limit or self.loop.timer_due()
+
+    def _asked(self) -> Wish | None:
+        wish = self.wish()
+        return wish if wish is not None and wish.of == self.number else None
+
+    def done(self) -> bool:
+        """Whether the server is to be left now. Asked before every wait."""
+        wish = self._asked()
+        if wish is None:
+            return self._over()
+        if wish.grace is None:
+            return True
+        self._drain(wish.grace)
+        return self._drained()
+
+    def _over(self) -> bool:
+        if self.taken == self.limit:
+            return True
+        return self.deadline is not None and self.loop.time() >= self.deadline
+
+    def _drain(self, grace: float) -> None:
+        """Accept nothing more; a later wish may shorten the grace, not lengthen it."""
+        until = self.loop.time() + grace
+        if self._drain_until is None:
+            self.stop_accepting()
+            self.core.on_idle = self.loop.wake
+            if self.core.wants(Draining):
+                event = Draining(server_address=self.core.address, active=self.core.active, grace=grace)
+                self.core.emit(event)
+        elif until >= self._drain_until:
+            return
+        self._drain_until = until
+        self._timers.append(self.loop.call_at(until, _nothing))
+
+    def _drained(self) -> bool:
+        assert self._drain_until is not None
+        aborted = self.core.active
+        if aborted and self.loop.time() < self._drain_until:
+            return False
+        self.expired = bool(aborted)
+        for job in self.core.jobs():
+            job.abort()
+        if self.core.wants(Drained):
+            self.core.emit(Drained(server_address=self.core.address, aborted=aborted))
+        return True
+
+    def stop_accepting(self) -> None:
+        """Accept nothing more; the kernel goes on queueing."""
+        for acceptor in self._acceptors:
+            acceptor.detach()
+
+    def leave(self) -> None:
+        """Let go of the loop, and tell who waits for it. Again: no effect."""
+        if self.left.is_set():
+            return
+        self.stop_accepting()
+        self.core.on_idle = None
+        for timer in self._timers:
+            timer.cancel()
+        self.on_left()
+        self.left.set()
+
+
+@attrs.define(eq=False)
+class Period:
+    """Serves until all services have been left."""
+
+    loop: EventLoop
+    services: Sequence[Service[object, object]]
+    ask_to_stop: Callable[[], object]
+
+    def run(self) -> None:
+        """
+        Serve, in this thread.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C, once or twice (see `signals`).
+            OSError: A listener is of no use any more.
+            BaseException: What ``service_actions`` raised.
+        """
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(interruptible(self.ask_to_stop))
+            stack.callback(self._leave_all)
+            self.loop.run(self._done, lambda: self._enter_all(stack))
+
+    def _enter_all(self, stack: contextlib.ExitStack) -> None:
+        stack.enter_context(wake_on_signals(self.loop))
+        for service in self.services:
+            service.core.leave_loop = self._leave_in_child
+            service.enter()
+
+    def _done(self) -> bool:
+        """Leave the services that are done; those that remain are still served."""
+        waiting = [service for service in self.services if not service.left.is_set()]
+        remaining = [service for service in waiting if not service.done()]
+        if not remaining:
+            return True  # the last are left when the loop is closed: then they can be served again at once
+        for service in waiting:
+            if service not in remaining:
+                service.leave()
+        return False
+
+    def _leave_all(self) -> None:
+        for service in self.services:
+            service.core.leave_loop = None
+            service.leave()
+
+    def _leave_in_child(self) -> None:
+        """In a forked child: the loop and the stream listeners of all its servers are not ours."""
+        self.loop.close()
+        for service in self.services:
+            for listener in service.core.listeners:
+                listener.close_copy()
+
+
+def _nothing() -> None:
+    """A timer's callback that only ends the wait: the loop then asks whether it is done."""

@@ -1,0 +1,76 @@
+"""
+Ctrl-C while serving: the first asks to stop, the second interrupts.
+
+Python's own handler raises KeyboardInterrupt wherever the main thread happens to be, which cuts a reply in the
+middle. So, as asyncio.Runner does, and only where that handler is in place, another stands in while the main
+thread serves.
+"""
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+from .._loop.loop import EventLoop
+
+__all__ = ("interruptible", "wake_on_signals")
+
+
+@contextlib.contextmanager
+def interruptible(ask_to_stop: Callable[[], object]) -> Iterator[None]:
+    """
+    Call *ask_to_stop* at the first SIGINT, and raise KeyboardInterrupt at the end of the block, or at the second.
+
+    In other threads than the main one, and where the program handles SIGINT itself: do nothing.
+    """
+    if not _is_ours():
+        yield
+        return
+    count = 0
+
+    def on_interrupt(number: int, frame: FrameType | None) -> None:
+        nonlocal count
+        count += 1
+        if count > 1:
+            signal.default_int_handler(number, frame)
+        ask_to_stop()
+
+    signal.signal(signal.SIGINT, on_interrupt)
+    try:
+        yield
+    finally:
+        # Not where the handler or a signal handler of the program's has put another in its place meanwhile.
+        if signal.getsignal(signal.SIGINT) is on_interrupt:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+    if count:
+        raise KeyboardInterrupt
+
+
+def _is_ours() -> bool:
+    return (
+        threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    )
+
+
+@contextlib.contextmanager
+def wake_on_signals(loop: EventLoop) -> Iterator[None]:
+    """
+    Let every signal end the wait of *loop*, in the main thread, unless the program uses that mechanism itself.
+
+    Without it a signal that comes between Python's last look and the wait is seen only when the wait ends, and on
+    Windows none ends a wait at all (`signal.set_wakeup_fd`).
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    ours = loop.wakeup_fileno
+    theirs = signal.set_wakeup_fd(ours, warn_on_full_buffer=False)
+    if theirs != -1:
+        signal.set_wakeup_fd(theirs)
+    try:
+        yield
+    finally:
+        if theirs == -1:
+            signal.set_wakeup_fd(-1)

@@ -1,0 +1,91 @@
+"""
+The error tree: one root, split by who is at fault and when it shows.
+
+===================== ======================================= ==========================
+error                 who is at fault                         when
+===================== ======================================= ==========================
+`OptionError`         the program: a value of one part        the part is made
+`CompositionError`    the program: parts that do not fit      they are composed
+`ListenError`         the machine: address, rights, files     ``listen()``
+`ServerStateError`    the program: the wrong moment           the call
+`DatagramTruncated`   the peer: a datagram beyond the limit   it is received
+`PeerGoneError`       the peer: it cannot be answered         the reply is sent
+===================== ======================================= ==========================
+"""
+
+import errno
+import os
+
+__all__ = (
+    "CompositionError",
+    "DatagramTruncated",
+    "ListenError",
+    "OptionError",
+    "OptionTypeError",
+    "PeerGoneError",
+    "ServerStateError",
+    "SockserveError",
+)
+
+
+class SockserveError(Exception):
+    """The root of every error that this library defines."""
+
+
+class OptionError(SockserveError, ValueError):
+    """An option of a transport, a strategy or a server has a value that cannot work."""
+
+
+class OptionTypeError(OptionError, TypeError):
+    """An option has a value of the wrong type."""
+
+
+class CompositionError(SockserveError, ValueError):
+    """The parts are fine each for itself and cannot serve together, or this platform lacks one of them."""
+
+
+class ServerStateError(SockserveError, RuntimeError):
+    """The server cannot do this at this point of its life (it is closed, or serves already)."""
+
+
+class ListenError(SockserveError, OSError):
+    """The address cannot be listened at. ``errno`` is the system's, ``address`` what was asked for."""
+
+    def __init__(self, number: int, address: object, what: str) -> None:
+        super().__init__(number, f"cannot listen at {address!r}: {what}")
+        self.address = address
+
+    @classmethod
+    def from_os_error(cls, error: OSError, address: object) -> "ListenError":
+        """Translate what the system said, and add what helps where that is known."""
+        number = error.errno or 0
+        said = error.strerror or os.strerror(number)
+        advice = _ADVICE.get(number)
+        return cls(number, address, f"{said}; {advice}" if advice else said)
+
+
+#: What usually helps, by what bind(2), listen(2) and getaddrinfo(3) say.
+_ADVICE = {
+    errno.EADDRINUSE: "stop what listens there, or choose another address (port 0 takes a free port)",
+    errno.EADDRNOTAVAIL: "this machine has no such address; '' stands for all that it has",
+    errno.EACCES: "the user may not: ports below 1024 and the folder of a Unix socket need the right to do so",
+    errno.EAFNOSUPPORT: "this system lacks that address family",
+    errno.EMFILE: "the process has no free file descriptor; raise its limit (ulimit -n)",
+    errno.ENOENT: "the folder of the Unix socket does not exist; make it first",
+    errno.ENOTDIR: "a part of the path is not a folder",
+    errno.EROFS: "the folder is on a file system that is read-only",
+    errno.ENOSPC: "the file system of the Unix socket is full",
+}
+
+
+class DatagramTruncated(SockserveError):  # noqa: N818 - it names what happened to the datagram
+    """A datagram longer than ``max_packet_size`` arrived and was dropped, never passed on as if whole."""
+
+    def __init__(self, client_address: object, max_packet_size: int) -> None:
+        super().__init__(f"a datagram from {client_address!r} is longer than max_packet_size={max_packet_size}")
+        self.client_address = client_address
+        self.max_packet_size = max_packet_size
+
+
+class PeerGoneError(SockserveError, ConnectionError):
+    """The peer of a datagram cannot be answered: it has no address, or nothing is bound to it any more."""

@@ -1,0 +1,165 @@
+"""
+What happens in a server, as frozen records handed to its observer.
+
+The core logs nothing itself. Every record has ``server_address``, the address that the server listens at, and
+``client_address`` where one request is meant. Durations are seconds of the monotonic clock.
+"""
+
+import attrs
+
+__all__ = (
+    "AcceptFailed",
+    "AcceptPaused",
+    "AcceptResumed",
+    "Accepted",
+    "ChildDied",
+    "Closed",
+    "Drained",
+    "Draining",
+    "Event",
+    "Finished",
+    "ForkedBesideThreads",
+    "HandlerFailed",
+    "Listening",
+    "NotStarted",
+    "PeerGone",
+    "Refused",
+    "RequestsAbandoned",
+    "VerifyFailed",
+)
+
+
+@attrs.frozen(kw_only=True)
+class Event:
+    """The root of all events."""
+
+    server_address: object
+
+
+@attrs.frozen(kw_only=True)
+class RequestEvent(Event):
+    """The root of the events that concern one request."""
+
+    client_address: object
+
+
+@attrs.frozen(kw_only=True)
+class Listening(Event):
+    """The kernel queues clients from here on."""
+
+
+@attrs.frozen(kw_only=True)
+class Closed(Event):
+    """The server has released everything."""
+
+
+@attrs.frozen(kw_only=True)
+class Accepted(RequestEvent):
+    """A request is on its way to the strategy."""
+
+
+@attrs.frozen(kw_only=True)
+class Refused(RequestEvent):
+    """A request was turned away before any handler saw it, for this ``reason``."""
+
+    reason: str
+
+
+@attrs.frozen(kw_only=True)
+class VerifyFailed(RequestEvent):
+    """``verify`` itself raised ``error``; the request was refused."""
+
+    error: BaseException
+
+
+@attrs.frozen(kw_only=True)
+class NotStarted(RequestEvent):
+    """The strategy could not start the request (no thread or process to be had); it was closed."""
+
+    error: BaseException
+
+
+@attrs.frozen(kw_only=True)
+class Finished(RequestEvent):
+    """A request has ended after ``duration`` seconds; ``ok`` is false where its handler failed."""
+
+    duration: float
+    ok: bool
+
+
+@attrs.frozen(kw_only=True)
+class HandlerFailed(RequestEvent):
+    """``handler`` (its dotted name) raised ``error``: a bug, or something that it did not expect."""
+
+    handler: str
+    error: BaseException
+
+
+@attrs.frozen(kw_only=True)
+class PeerGone(RequestEvent):
+    """The client went away in the middle; ``error`` is how the handler noticed."""
+
+    error: BaseException
+
+
+@attrs.frozen(kw_only=True)
+class AcceptFailed(Event):
+    """One arrival was lost before it was a request (``accept`` said ``error``); the next is tried at once."""
+
+    error: OSError
+
+
+@attrs.frozen(kw_only=True)
+class AcceptPaused(Event):
+    """Nothing can be accepted for want of descriptors or memory; tried again every ``seconds``. Said once."""
+
+    error: OSError
+    seconds: float
+
+
+@attrs.frozen(kw_only=True)
+class AcceptResumed(Event):
+    """What `AcceptPaused` reported has passed."""
+
+
+@attrs.frozen(kw_only=True)
+class ForkedBesideThreads(Event):
+    """
+    The strategy forks in a process that has ``threads`` other threads: locks that they hold stay held in
+    the child. Said once.
+    """
+
+    threads: int
+
+
+@attrs.frozen(kw_only=True)
+class ChildDied(RequestEvent):
+    """
+    The process of a request ended by a signal (``status`` is minus its number) or with an exit status that
+    is neither success (0) nor a failure reported by itself (1).
+    """
+
+    pid: int
+    status: int
+
+
+@attrs.frozen(kw_only=True)
+class Draining(Event):
+    """Nothing more is accepted; ``active`` requests have ``grace`` seconds to finish."""
+
+    active: int
+    grace: float
+
+
+@attrs.frozen(kw_only=True)
+class Drained(Event):
+    """Draining is over; ``aborted`` requests had not finished and got their sockets shut."""
+
+    aborted: int
+
+
+@attrs.frozen(kw_only=True)
+class RequestsAbandoned(Event):
+    """``active`` requests did not end even after their sockets were shut, and are waited for no longer."""
+
+    active: int

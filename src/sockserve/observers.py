@@ -1,0 +1,104 @@
+"""The default observer, which writes to the standard logging, and how observers are asked and called."""
+
+import logging
+from collections.abc import Callable
+
+import attrs
+
+from . import events
+from .abc import Observer, SelectiveObserver
+from .events import Event
+
+__all__ = ("LogEvents", "log_events")
+
+#: How each event is logged: its level and its text, in which ``e`` is the event. A peer that went away is no
+#: more than a detail; a bug in a handler is an error, with its traceback.
+_ROWS: dict[type[Event], tuple[int, str]] = {
+    events.Listening: (logging.INFO, "listening at {e.server_address!r}"),
+    events.Closed: (logging.INFO, "closed {e.server_address!r}"),
+    events.Accepted: (logging.DEBUG, "accepted {e.client_address!r}"),
+    events.Refused: (logging.INFO, "refused {e.client_address!r}: {e.reason}"),
+    events.VerifyFailed: (
+        logging.ERROR,
+        "verify raised {e.error!r} for {e.client_address!r}, which is refused",
+    ),
+    events.NotStarted: (logging.ERROR, "could not start the request of {e.client_address!r}: {e.error!r}"),
+    events.Finished: (logging.DEBUG, "finished {e.client_address!r} after {e.duration:.6f} s, ok={e.ok}"),
+    events.HandlerFailed: (logging.ERROR, "{e.handler} failed for {e.client_address!r}: {e.error!r}"),
+    events.PeerGone: (logging.DEBUG, "{e.client_address!r} went away: {e.error!r}"),
+    events.AcceptFailed: (logging.DEBUG, "an arrival was lost at {e.server_address!r}: {e.error!r}"),
+    events.AcceptPaused: (
+        logging.WARNING,
+        "cannot accept at {e.server_address!r} ({e.error!r}); trying every {e.seconds} s",
+    ),
+    events.AcceptResumed: (logging.INFO, "accepting again at {e.server_address!r}"),
+    events.ForkedBesideThreads: (
+        logging.WARNING,
+        "forking while {e.threads} other threads run: locks that they hold stay held in the child",
+    ),
+    events.ChildDied: (
+        logging.ERROR,
+        "process {e.pid}, which served {e.client_address!r}, ended with status {e.status}",
+    ),
+    events.Draining: (logging.INFO, "draining {e.active} requests for at most {e.grace} s"),
+    events.Drained: (logging.INFO, "drained, {e.aborted} requests were aborted"),
+    events.RequestsAbandoned: (
+        logging.WARNING,
+        "{e.active} requests did not end with their sockets and are abandoned",
+    ),
+}
+_OTHERS = (logging.INFO, "{e!r}")
+
+
+@attrs.frozen
+class LogEvents:
+    """
+    An observer that writes each event to a logger, at a level that fits the event.
+
+    Args:
+        logger: Where to. An event whose level it does not let through is not even made.
+    """
+
+    logger: logging.Logger
+
+    def wants(self, kind: type[Event]) -> bool:
+        """Whether the logger would let events of *kind* through."""
+        return self.logger.isEnabledFor(_ROWS.get(kind, _OTHERS)[0])
+
+    def __call__(self, event: Event) -> None:
+        """Write *event*, with the traceback where it carries a handler's error."""
+        level, text = _ROWS.get(type(event), _OTHERS)
+        error = event.error if isinstance(event, events.HandlerFailed | events.VerifyFailed) else None
+        self.logger.log(level, "%s", text.format(e=event), exc_info=error)
+
+
+#: What servers use unless told otherwise: ``logging.getLogger("sockserve")``.
+log_events = LogEvents(logging.getLogger("sockserve"))
+
+
+def _wants_all(kind: type[Event], /) -> bool:
+    return True
+
+
+@attrs.define(eq=False)
+class Emitter:
+    """Hands events to one observer, and keeps its failures away from the server."""
+
+    observer: Observer
+    wants: Callable[[type[Event]], bool] = attrs.field(init=False)
+    _said: bool = attrs.field(default=False, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        observer = self.observer
+        self.wants = observer.wants if isinstance(observer, SelectiveObserver) else _wants_all
+
+    def emit(self, event: Event, /) -> None:
+        """Call the observer with *event*. Its first failure is logged, and none goes further."""
+        try:
+            self.observer(event)
+        except Exception:
+            if not self._said:
+                self._said = True
+                log_events.logger.exception(
+                    "the observer %r failed at %r; its further failures are not logged", self.observer, event
+                )

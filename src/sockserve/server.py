@@ -1,0 +1,265 @@
+"""A server: a transport, a strategy and a handler, with a life."""
+
+import contextlib
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any, Generic, Self, TypeAlias, TypeVar
+
+import attrs
+
+from ._loop.loop import EventLoop
+from ._serving.background import Background
+from ._serving.composition import check_composition
+from ._serving.core import ServerCore
+from ._serving.lifecycle import Lifecycle
+from ._serving.period import Period
+from ._validators import callable_or_none, optional_seconds, seconds
+from .abc import Handler, Observer, Strategy, Transport
+from .errors import OptionError
+from .observers import Emitter, log_events
+from .stats import Stats
+
+__all__ = ("Server", "serve")
+
+R = TypeVar("R")
+A = TypeVar("A")
+
+
+def _optional_timeout(owner: object, attribute: "attrs.Attribute[float | None]", value: object) -> None:
+    optional_seconds(owner, attribute.name, value)
+
+
+@attrs.define(eq=False)
+class Server(Generic[R, A]):
+    """
+    Serve what arrives by *transport*, where *strategy* says, with *handler*.
+
+    Composing opens nothing. ``with``, `listen`, `serve_forever`, `handle_request` or `running` open the socket;
+    when they have, the kernel queues clients. `server_close`, and the end of ``with``, release everything, for
+    good.
+
+    Args:
+        transport: How requests arrive.
+        strategy: Where they run.
+        handler: What answers them: called with (request, client_address, server).
+        verify: Called in the loop's thread with (request, client_address); false refuses the request. None: all
+            are served.
+        observer: Told of events, where they happen. `log_events` by default: the logger ``sockserve``.
+        timeout: Seconds that `handle_request` waits for a request; None: without a limit.
+        service_actions: Called in the loop's thread every ``poll_interval`` seconds and after each batch of
+            requests. What it raises ends `serve_forever`. None: the loop wakes for nothing.
+
+    Raises:
+        CompositionError: The parts do not fit together; nothing was opened.
+        OptionError: An option has a value that cannot work.
+
+    Resource handling:
+        A server that was opened has to be closed. Requests are closed by the server, whatever their handler did.
+
+    Error handling:
+        What a handler raises, SystemExit included, ends its request alone and is an event. Errors of accept are
+        retried, waited out or raised from `serve_forever`, by one table (docs/design/0004-accept-errors.md).
+    """
+
+    transport: Transport[R, A] = attrs.field(on_setattr=attrs.setters.frozen)
+    strategy: Strategy = attrs.field(on_setattr=attrs.setters.frozen)
+    handler: Handler[R, A] = attrs.field(on_setattr=attrs.setters.frozen)
+    _verify: Callable[[R, A], bool] | None = attrs.field(default=None, kw_only=True, validator=callable_or_none)
+    _observer: Observer = attrs.field(default=log_events, kw_only=True)
+    timeout: float | None = attrs.field(default=None, kw_only=True, validator=_optional_timeout)
+    _service_actions: Callable[[], object] | None = attrs.field(
+        default=None, kw_only=True, validator=callable_or_none
+    )
+    _core: ServerCore[R, A] = attrs.field(init=False, repr=False)
+    _life: Lifecycle[R, A] = attrs.field(init=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        check_composition(self.transport, self.strategy, self.handler, self._observer)
+        self._core = ServerCore(self, self.handler, self._verify, Emitter(self._observer))
+        self._life = Lifecycle(self.__repr__, self.transport, self.strategy, self._core)
+
+    # Life.
+
+    def __enter__(self) -> Self:
+        """Open the socket."""
+        self.listen()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Release everything."""
+        self.server_close()
+
+    def listen(self) -> None:
+        """
+        Open the socket; when this returns, the kernel queues clients. Again: no effect.
+
+        Raises:
+            ListenError: The system refused.
+            ServerStateError: The server is closed.
+        """
+        self._life.open()
+
+    def serve_forever(self, poll_interval: float = 0.5) -> None:
+        """
+        Serve in this thread until a stop is asked for; opens the socket if need be.
+
+        Args:
+            poll_interval: Seconds between two calls of ``service_actions``; nothing else is polled.
+
+        Raises:
+            KeyboardInterrupt: In the main thread, with Python's own SIGINT handler: the first Ctrl-C asks to stop
+                and this is raised at the end; a second raises it at once.
+            ListenError: The socket cannot be opened.
+            OSError: The listener is of no use any more.
+            ServerStateError: The server is closed, or is being served.
+        """
+        seconds(self, "poll_interval", poll_interval, zero=False)
+        self.listen()
+        _serve_on(self._life.loop, [self], poll_interval)
+
+    def handle_request(self) -> bool:
+        """
+        Accept one request; opens the socket if need be.
+
+        Returns:
+            True when it has finished (`SyncStrategy`) or the strategy has taken it (the others); False when
+            ``timeout`` seconds have passed without one, or a stop was asked for.
+
+        Raises:
+            ServerStateError: The server is closed, or is being served.
+        """
+        self.listen()
+        return _serve_on(self._life.loop, [self], limit=1, timeout=self.timeout) == 1
+
+    def running(self, grace: float = 5.0) -> contextlib.AbstractContextManager[Self]:
+        """
+        Serve in a background thread during a ``with`` block, which gets the server.
+
+        At its end the server is shut down with *grace*, and closed.
+
+        Args:
+            grace: Seconds that requests in flight have left then. 5 is enough for most.
+
+        Raises:
+            BaseException: At the end, what `serve_forever` raised in the thread.
+        """
+        seconds(self, "grace", grace)
+        return Background(self, grace)
+
+    def request_stop(self, grace: float | None = None) -> None:
+        """
+        Ask to stop serving. Never blocks and takes no lock: from anywhere, signal handlers included.
+
+        A stop asked of a server that listens and is not served yet is kept: the next `serve_forever` leaves
+        at once. A new or closed server ignores it.
+
+        Args:
+            grace: Seconds for the requests in flight, during which nothing is accepted; then their sockets are
+                shut. None: `serve_forever` leaves at once, and what is in flight belongs to `server_close`.
+        """
+        optional_seconds(self, "grace", grace)
+        self._life.request_stop(grace)
+
+    def shutdown(self, grace: float | None = None) -> None:
+        """
+        Ask to stop, as `request_stop` does, and wait until `serve_forever` has left.
+
+        Called by a request of the same server, by its loop's thread, or when nothing serves: ask only, since
+        waiting would never end.
+        """
+        optional_seconds(self, "grace", grace)
+        self._life.shutdown(grace)
+
+    def server_close(self) -> None:
+        """
+        Close the socket, end the input of the connections in flight, and wait for them as the strategy says.
+
+        While the server is served, `serve_forever` is left first. Again: no effect. After a grace that expired
+        the wait is bounded, and what is left is reported.
+        """
+        self._life.close()
+
+    # Looking at it.
+
+    def fileno(self) -> int:
+        """
+        Return the listening socket's descriptor.
+
+        Raises:
+            ServerStateError: The server does not listen.
+        """
+        return self._life.listener().fileno()
+
+    @property
+    def address(self) -> A:
+        """
+        Where the server listens, as the kernel says: with the port that it chose for port 0.
+
+        Raises:
+            ServerStateError: The server does not listen.
+        """
+        return self._life.listener().address
+
+    @property
+    def stats(self) -> Stats:
+        """The counts of this moment."""
+        return self._core.stats()
+
+
+AnyServer: TypeAlias = Server[Any, Any]  # type: ignore[explicit-any]  # of whatever request and address
+
+
+def serve(*servers: AnyServer) -> None:
+    """
+    Serve several servers on one loop, in this thread, until each has been stopped.
+
+    Those that are not open are opened, and closed at the end: who opens closes.
+
+    Args:
+        servers: Each is stopped by itself; Ctrl-C stops all.
+
+    Raises:
+        OptionError: There is none.
+        BaseException: As `Server.serve_forever`.
+    """
+    if not servers:
+        raise OptionError("serve() needs at least one server")
+    with contextlib.ExitStack() as stack:
+        for server in servers:
+            if not server._life.is_open:
+                server.listen()
+                stack.callback(server.server_close)
+        _serve_on(EventLoop(), servers)
+
+
+def _stop_all(servers: Sequence[AnyServer]) -> None:
+    for server in servers:
+        server.request_stop()
+
+
+def _serve_on(
+    loop: EventLoop,
+    servers: Sequence[AnyServer],
+    poll_interval: float = 0.5,
+    *,
+    limit: int | None = None,
+    timeout: float | None = None,
+) -> int:
+    """Serve for one period; return how many requests were accepted in it."""
+    deadline = None if timeout is None else loop.time() + timeout
+    with contextlib.ExitStack() as stack:
+        services = []
+        for server in servers:
+            service = server._life.begin(
+                loop,
+                service_actions=server._service_actions,
+                poll_interval=poll_interval,
+                limit=limit,
+                deadline=deadline,
+            )
+            stack.callback(service.leave)
+            services.append(service)
+        Period(loop, services, lambda: _stop_all(servers)).run()
+    return sum(service.taken for service in services)

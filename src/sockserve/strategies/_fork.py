@@ -1,0 +1,198 @@
+"""A process for each request (socketserver: ``ForkingMixIn``)."""
+
+import math
+import os
+import signal
+import struct
+import sys
+import threading
+from types import FrameType
+from typing import NoReturn
+
+import attrs
+
+from .._validators import boolean, count
+from ..abc import Core, Job, Loop
+from ..errors import CompositionError
+from ..events import ChildDied, ForkedBesideThreads
+from ._children import Child, Children
+
+__all__ = ("ForkStrategy",)
+
+
+@attrs.frozen(kw_only=True)
+class ForkStrategy:
+    """
+    Run every request in a process of its own, a copy of this one.
+
+    Children are reaped as they end, each by its own descriptor; no other child of the process is touched. A child
+    ignores SIGINT; its first SIGTERM ends the input of its request, its second the process. It leaves with
+    `os._exit`: neither atexit functions nor ``finally`` clauses further out run, stdout and stderr are flushed.
+
+    Args:
+        max_children: The most processes at a time; 40, as in socketserver. At the limit nothing is accepted, and
+            the kernel's backlog holds the clients.
+        block_on_close: Let ``server_close`` wait for the children. True, as in socketserver. Children left behind
+            stay zombies after their end, until this process ends.
+
+    Raises:
+        OptionError: ``max_children`` is below 1.
+        OptionTypeError: An option is of the wrong type.
+        CompositionError: The platform has no fork.
+    """
+
+    max_children: int = attrs.field(default=40, validator=count(1))
+    block_on_close: bool = attrs.field(default=True, validator=boolean)
+
+    def __attrs_post_init__(self) -> None:
+        if not hasattr(os, "fork"):
+            raise CompositionError("ForkStrategy: this platform has no os.fork; use ThreadStrategy")
+
+    def start(self, loop: Loop, core: Core, /) -> "_ForkRunner":
+        """Make the runner of one server."""
+        return _ForkRunner(self, loop, core)
+
+
+@attrs.define(eq=False)
+class _ForkRunner:
+    options: ForkStrategy
+    loop: Loop
+    core: Core
+    _children: Children = attrs.field(init=False)
+    _relay: "_StopRelay | None" = attrs.field(init=False, default=None)
+    _said: bool = attrs.field(init=False, default=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._children = Children(self.loop, self._ended)
+
+    @property
+    def full(self) -> bool:
+        return len(self._children) >= self.options.max_children
+
+    def submit(self, job: Job, /) -> None:
+        if sys.platform == "win32":
+            raise NotImplementedError
+        if self._relay is None:
+            self._relay = _StopRelay(self.loop, self.core)
+        self._report_threads()
+        ticket = self._children.prepare()
+        # What is in the buffers would otherwise be written twice.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # A signal must not meet the handlers of the parent in the child.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+        try:
+            pid = os.fork()
+            if pid == 0:
+                _serve_in_child(self.core, self._relay, job, mask)
+        except OSError:
+            ticket.cancel()
+            raise
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        child = self._children.add(pid, job, ticket)
+        job.disown(end_input=child.terminate, abort=child.terminate)
+        self._children.watch(child)
+
+    def _report_threads(self) -> None:
+        others = threading.active_count() - 1
+        if others and not self._said:
+            self._said = True
+            if self.core.wants(ForkedBesideThreads):
+                self.core.emit(ForkedBesideThreads(server_address=self.core.address, threads=others))
+
+    def _ended(self, child: Child, status: int | None) -> None:
+        """Take note of a child's end: its exit status, minus the signal's number, or None where unknown."""
+        if status not in _REPORTED and self.core.wants(ChildDied):
+            self.core.emit(
+                ChildDied(
+                    server_address=self.core.address,
+                    client_address=child.job.client_address,
+                    pid=child.pid,
+                    status=status,
+                )
+            )
+        child.job.settle(ok=status in _SUCCESS)
+        self.loop.resume()
+
+    def close(self, deadline: float | None, /) -> None:
+        if self.options.block_on_close:
+            self._children.wait(deadline)
+        self._children.forget()
+        if self._relay is not None:
+            self._relay.close()
+
+
+#: The child has reported a failure itself; somebody else has taken the status: neither is news.
+_REPORTED = (0, 1, None)
+_SUCCESS = (0, None)
+
+
+def _serve_in_child(core: Core, relay: "_StopRelay", job: Job, mask: "set[signal.Signals | int]") -> NoReturn:
+    status = 1
+    try:
+        core.enter_child(relay.send)
+        signal.signal(signal.SIGTERM, _EndInput(job))
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        status = 0 if job.run() else 1
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        raise  # goes no further than the next lines
+    finally:
+        _flush()
+        os._exit(status)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            pass  # closed, or its reader has gone: nobody is left to tell
+
+
+@attrs.frozen
+class _EndInput:
+    """The child's SIGTERM: first a gentle end, then the usual one."""
+
+    job: Job
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        self.job.end_input()
+
+
+_GRACE = struct.Struct("=d")  # below PIPE_BUF: written whole or not at all (pipe(7))
+
+
+@attrs.define(eq=False, init=False)
+class _StopRelay:
+    """The pipe by which a child asks the server to stop."""
+
+    loop: Loop
+    core: Core
+    _reader: int
+    _writer: int
+
+    def __init__(self, loop: Loop, core: Core) -> None:
+        self.loop, self.core = loop, core
+        self._reader, self._writer = os.pipe()
+        os.set_blocking(self._reader, False)
+        os.set_blocking(self._writer, False)
+        loop.watch(self._reader, self._receive)
+
+    def send(self, grace: float | None) -> None:
+        """Ask, in the child. A full pipe holds enough requests to stop already; a closed one nobody to ask."""
+        try:
+            os.write(self._writer, _GRACE.pack(math.nan if grace is None else grace))
+        except (BlockingIOError, BrokenPipeError):
+            pass
+
+    def _receive(self, _mask: int) -> None:
+        for (grace,) in _GRACE.iter_unpack(os.read(self._reader, _GRACE.size * 64)):
+            self.core.request_stop(None if math.isnan(grace) else grace)
+
+    def close(self) -> None:
+        self.loop.unwatch(self._reader)
+        os.close(self._reader)
+        os.close(self._writer)

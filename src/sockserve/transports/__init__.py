@@ -1,0 +1,15 @@
+"""How requests arrive: one file for each transport."""
+
+from ._adopted import AdoptedTransport
+from ._tcp import TcpTransport
+from ._udp import UdpTransport
+from ._unix_datagram import UnixDatagramTransport
+from ._unix_stream import UnixStreamTransport
+
+__all__ = (
+    "AdoptedTransport",
+    "TcpTransport",
+    "UdpTransport",
+    "UnixDatagramTransport",
+    "UnixStreamTransport",
+)

@@ -1,0 +1,64 @@
+"""Datagrams over Unix sockets."""
+
+import socket
+
+import attrs
+
+from .._validators import callable_or_none, count
+from ..abc import Configure
+from ..addresses import RawAddress, UnixAddress, unix_address
+from ._datagram import DatagramListener
+from ._udp import MAX_PACKET_SIZE
+from ._unix_path import bind_unix, check_mode, check_path, check_platform
+
+__all__ = ("UnixDatagramTransport",)
+
+
+@attrs.frozen
+class UnixDatagramTransport:
+    """
+    Receive datagrams at a path, or under an abstract name.
+
+    A client is answered where it has bound a name of its own; one that has not is ``UnixAddress("")``.
+
+    Args:
+        path: As for `UnixStreamTransport`.
+        mode: Permission bits of the file; None leaves 0o777 less the umask. A client needs the right to write.
+        max_packet_size: Bytes of a datagram; a longer one is dropped with an event, never cut. 65535, as for
+            `UdpTransport`; the kernel's own bound is the sender's SO_SNDBUF.
+        configure: Called with the socket before it is bound: buffer sizes, for instance.
+
+    Raises:
+        OptionError: A value is wrong; the text says which and what fits.
+        CompositionError: The platform has no Unix sockets.
+    """
+
+    path: str = attrs.field(converter=check_path)
+    mode: int | None = attrs.field(default=None, validator=check_mode, kw_only=True)
+    max_packet_size: int = attrs.field(default=MAX_PACKET_SIZE, validator=count(1), kw_only=True)
+    configure: Configure | None = attrs.field(default=None, validator=callable_or_none, kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        check_platform(self)
+
+    @property
+    def stream(self) -> bool:
+        """No: requests are datagrams."""
+        return False
+
+    def listen(self) -> DatagramListener[UnixAddress]:
+        """
+        Bind.
+
+        Raises:
+            ListenError: The path is in use or not to be had.
+        """
+        sock, remove = bind_unix(self.path, socket.SOCK_DGRAM, self.mode, self.configure)
+        address = unix_address(sock.getsockname())
+        return DatagramListener(sock, address, datagram_peer, self.max_packet_size, cleanup=remove)
+
+
+def datagram_peer(raw: RawAddress) -> UnixAddress:
+    """Make the client's address of a received datagram."""
+    assert raw is None or isinstance(raw, str | bytes)
+    return unix_address(raw)

@@ -1,0 +1,191 @@
+"""
+The life of a Unix socket's file: who may take a path, and who removes it (unix(7)).
+
+A socket file outlives its server. To bind again somebody has to remove it, and must not remove that of a server
+which lives: so it is asked (by a connection that does not wait), and asking, removing and binding happen under a
+lock, or two servers that start together could each remove the other's. The lock is a file beside the socket,
+held by flock(2) and removed by its holder.
+"""
+
+import errno
+import os
+import socket
+import stat
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import attrs
+
+from .._validators import fail, fail_type
+from ..errors import CompositionError, ListenError
+
+if sys.platform != "win32":
+    import fcntl
+
+__all__ = ("OwnFile", "bind_unix", "check_mode", "check_path")
+
+#: Bytes of sockaddr_un.sun_path, with its final NUL: 108 on Linux (unix(7)), 104 on the BSDs and macOS.
+SUN_PATH = 108 if sys.platform == "linux" else 104
+
+
+def check_path(path: str | os.PathLike[str]) -> str:
+    """
+    Turn *path* into a str that a Unix socket can be bound to, or say what is wrong with it.
+
+    Raises:
+        OptionTypeError: It is neither a str nor a path object of str.
+        OptionError: It is empty, holds a NUL inside, or is longer than sockaddr_un allows.
+        CompositionError: It is an abstract name, and this is not Linux.
+    """
+    given: object = path
+    if not isinstance(given, str | os.PathLike):
+        raise fail_type("path", "it", given, "a str or a path object")
+    text = os.fspath(given)
+    if not isinstance(text, str):
+        raise fail_type("path", "it", text, "a str or a path object of str")
+    abstract = text.startswith("\0")
+    if text in {"", "\0"} or "\0" in text[1:]:
+        raise fail("path", "it", text, "a path, or '\\0' and a name, with no other NUL in it")
+    if abstract and sys.platform != "linux":
+        raise CompositionError(f"abstract Unix socket names such as {text!r} exist on Linux only; give a path")
+    room = SUN_PATH if abstract else SUN_PATH - 1
+    if (length := len(os.fsencode(text))) > room:
+        raise fail("path", "it", text, f"at most {room} bytes long (it has {length}); choose a shorter folder")
+    return text
+
+
+def check_mode(owner: object, attribute: "attrs.Attribute[int | None]", value: object) -> None:
+    """Accept None and permission bits."""
+    if value is None:
+        return
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise fail_type(owner, attribute.name, value, "permission bits such as 0o660, or None")
+    if not 0 <= value <= 0o777:
+        raise fail(owner, attribute.name, oct(value), "permission bits from 0 to 0o777")
+
+
+def check_platform(owner: object) -> None:
+    """Refuse to be composed where there are no Unix sockets."""
+    if not hasattr(socket, "AF_UNIX"):
+        raise CompositionError(f"{type(owner).__name__}: this platform has no Unix sockets; use TCP or UDP")
+
+
+def bind_unix(
+    path: str, kind: socket.SocketKind, mode: int | None, configure: Callable[[socket.socket], None] | None
+) -> tuple[socket.socket, Callable[[], None] | None]:
+    """
+    Open and bind a Unix socket, replacing a stale file.
+
+    Returns:
+        The socket, and what removes its file (None for an abstract name).
+
+    Raises:
+        ListenError: The path is in use by a server that lives, by a file of another kind, or not to be had.
+    """
+    if sys.platform == "win32":
+        raise CompositionError("this platform has no Unix sockets; use TCP or UDP")
+    sock = socket.socket(socket.AF_UNIX, kind)
+    try:
+        if configure is not None:
+            configure(sock)
+        if path.startswith("\0"):
+            sock.bind(path)
+            return sock, None
+        if mode is not None:
+            os.fchmod(sock.fileno(), mode)  # before bind: the file never has other rights, not for a moment
+        with _locked(path):
+            _remove_stale(path, kind)
+            sock.bind(path)
+            return sock, OwnFile.of(path).remove
+    except BaseException as error:
+        sock.close()
+        if isinstance(error, OSError) and not isinstance(error, ListenError):
+            raise ListenError.from_os_error(error, path) from error
+        raise
+
+
+def _remove_stale(path: str, kind: socket.SocketKind) -> None:
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(found.st_mode):
+        what = "there is a file that is not a socket; it is left alone: move it away or choose another path"
+        raise ListenError(errno.EADDRINUSE, path, what)
+    if _lives(path, kind):
+        raise ListenError(errno.EADDRINUSE, path, "a server that lives listens there; stop it first")
+    os.unlink(path)
+
+
+def _lives(path: str, kind: socket.SocketKind) -> bool:
+    """
+    Whether a process has the socket open. Only a refusal says that none has.
+
+    A server with a full backlog answers EAGAIN to a connection that does not wait (seen), one of the other kind
+    EPROTOTYPE, one of another user EACCES.
+    """
+    with socket.socket(socket.AF_UNIX, kind) as probe:
+        probe.setblocking(False)
+        return probe.connect_ex(path) not in {errno.ECONNREFUSED, errno.ENOENT}
+
+
+@attrs.frozen
+class OwnFile:
+    """The file that a bind has made: removed by the process that made it, and only while it is that file."""
+
+    path: str
+    device: int
+    inode: int
+    pid: int
+
+    @classmethod
+    def of(cls, path: str) -> "OwnFile":
+        """Take note of the file at *path*, whatever the current folder will be later."""
+        found = os.lstat(path)
+        return cls(os.path.abspath(path), found.st_dev, found.st_ino, os.getpid())
+
+    def remove(self) -> None:
+        """Remove it, if it is still ours. Never raises: what cannot be removed is replaced by the next bind."""
+        if self.pid != os.getpid():
+            return
+        try:
+            with _locked(self.path):
+                found = os.lstat(self.path)
+                if (found.st_dev, found.st_ino) == (self.device, self.inode):
+                    os.unlink(self.path)
+        except OSError:
+            pass  # removed already, or with its folder
+
+
+@contextmanager
+def _locked(path: str) -> Iterator[None]:
+    """Hold the lock of *path*."""
+    if sys.platform == "win32":
+        raise NotImplementedError
+    name = f"{path}.lock"
+    descriptor = _lock(name)
+    try:
+        yield
+    finally:
+        try:
+            os.unlink(name)  # while it is held: who waits for it sees that it has gone, and makes a new one
+        finally:
+            os.close(descriptor)
+
+
+def _lock(name: str) -> int:
+    if sys.platform == "win32":
+        raise NotImplementedError
+    while True:
+        descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if os.path.samestat(os.fstat(descriptor), os.stat(name)):
+                return descriptor
+        except FileNotFoundError:
+            pass  # its last holder removed it between our open and our lock
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)

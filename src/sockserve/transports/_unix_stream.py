@@ -1,0 +1,84 @@
+"""Connections over Unix stream sockets."""
+
+import os
+import socket
+import struct
+
+import attrs
+
+from .._validators import callable_or_none, count
+from ..abc import Configure
+from ..addresses import RawAddress, UnixAddress, unix_address
+from ..errors import ListenError
+from ._stream import StreamListener
+from ._unix_path import bind_unix, check_mode, check_path, check_platform
+
+__all__ = ("UnixStreamTransport",)
+
+
+@attrs.frozen
+class UnixStreamTransport:
+    r"""
+    Accept connections at a path, or under an abstract name.
+
+    Args:
+        path: Where the socket's file is made; ``"\0name"`` is a name in Linux's abstract namespace, which has
+            no file. The file of a server that is gone is replaced; that of a server that lives, or any other
+            file, is an error. Our own file is removed when the server closes.
+        mode: Permission bits of the file; None leaves 0o777 less the umask. A client needs the right to write.
+        backlog: Connections that the kernel queues before they are accepted; SOMAXCONN, the most it allows.
+        configure: Called with the socket before it is bound, for options of your own.
+
+    Raises:
+        OptionError: A value is wrong; the text says which and what fits.
+        CompositionError: The platform has no Unix sockets.
+    """
+
+    path: str = attrs.field(converter=check_path)
+    mode: int | None = attrs.field(default=None, validator=check_mode, kw_only=True)
+    backlog: int = attrs.field(default=socket.SOMAXCONN, validator=count(0), kw_only=True)
+    configure: Configure | None = attrs.field(default=None, validator=callable_or_none, kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        check_platform(self)
+
+    @property
+    def stream(self) -> bool:
+        """Yes: requests are connections."""
+        return True
+
+    def listen(self) -> StreamListener[UnixAddress]:
+        """
+        Bind and listen.
+
+        Raises:
+            ListenError: The path is in use or not to be had.
+        """
+        sock, remove = bind_unix(self.path, socket.SOCK_STREAM, self.mode, self.configure)
+        try:
+            sock.listen(self.backlog)
+            sock.setblocking(False)
+        except OSError as error:
+            sock.close()
+            if remove is not None:
+                remove()
+            raise ListenError.from_os_error(error, self.path) from error
+        return StreamListener(sock, unix_address(sock.getsockname()), stream_peer, cleanup=remove)
+
+
+def stream_peer(request: socket.socket, raw: RawAddress) -> UnixAddress:
+    """Make the client's address: the name it bound, else ``unix:``, with its credentials where there are any."""
+    assert raw is None or isinstance(raw, str | bytes)
+    pid, uid, gid = _credentials(request)
+    return UnixAddress(os.fsdecode(raw) if raw else "unix:", pid=pid, uid=uid, gid=gid)
+
+
+_UCRED = struct.Struct("iII")  # struct ucred of unix(7): pid_t, uid_t, gid_t
+_SO_PEERCRED: int | None = getattr(socket, "SO_PEERCRED", None)
+
+
+def _credentials(request: socket.socket) -> tuple[int | None, int | None, int | None]:
+    if _SO_PEERCRED is None:
+        return None, None, None
+    pid, uid, gid = _UCRED.unpack(request.getsockopt(socket.SOL_SOCKET, _SO_PEERCRED, _UCRED.size))
+    return pid, uid, gid
