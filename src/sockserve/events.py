@@ -160,6 +160,6 @@ class Drained(Event):
 
 @attrs.frozen(kw_only=True)
 class RequestsAbandoned(Event):
-    """``active`` requests did not end even after their sockets were shut, and are waited for no longer."""
+    """The server is closed after a grace that expired; ``active`` requests still run, and are not waited for."""
 
     active: int

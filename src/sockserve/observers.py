@@ -44,7 +44,7 @@ _ROWS: dict[type[Event], tuple[int, str]] = {
     events.Drained: (logging.INFO, "drained, {e.aborted} requests were aborted"),
     events.RequestsAbandoned: (
         logging.WARNING,
-        "{e.active} requests did not end with their sockets and are abandoned",
+        "{e.active} requests were still active after their grace, and are not waited for",
     ),
 }
 _OTHERS = (logging.INFO, "{e!r}")

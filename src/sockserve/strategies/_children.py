@@ -58,10 +58,13 @@ class Child:
     pid: int
     job: Job
     fd: int = -1
+    _asked: bool = attrs.field(init=False, default=False)
 
     def terminate(self) -> None:
-        """Send SIGTERM."""
-        self.send(signal.SIGTERM)
+        """Send SIGTERM, once: a second would end the process in the middle of its goodbye."""
+        if not self._asked:
+            self._asked = True
+            self.send(signal.SIGTERM)
 
     def send(self, number: int) -> None:
         """Send a signal, to nobody where the child is gone."""
@@ -89,7 +92,7 @@ class Children:
     loop: Loop
     ended: Callable[[Child, int | None], None]
     _by_pid: dict[int, Child] = attrs.field(init=False, factory=dict)
-    _pidfd: bool = attrs.field(init=False, factory=has_pidfd)
+    _pidfd: bool = attrs.field(init=False, factory=lambda: has_pidfd())  # looked up when called
 
     def __len__(self) -> int:
         return len(self._by_pid)

@@ -119,8 +119,9 @@ class _ForkRunner:
         if self.options.block_on_close:
             self._children.wait(deadline)
         self._children.forget()
-        if self._relay is not None:
-            self._relay.close()
+        relay, self._relay = self._relay, None
+        if relay is not None:
+            relay.close()
 
 
 #: The child has reported a failure itself; somebody else has taken the status: neither is news.

@@ -1,0 +1,96 @@
+"""What every test shares: the axes of the matrix, and the check that nothing is left behind."""
+
+import gc
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from kinds import STRATEGIES, TRANSPORTS, Kind
+from recorder import FAILSAFE, Recorder
+
+import sockserve.abc
+
+
+@pytest.fixture(autouse=True, scope="session")
+def quick_collections() -> None:
+    """Keep what the imports made out of every later collection: each test ends with one."""
+    gc.freeze()
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind() -> Iterator[None]:
+    """No test leaves a thread, a descriptor or a child process."""
+    threads, descriptors = set(threading.enumerate()), _descriptors()
+    yield
+    gc.collect()
+    for thread in set(threading.enumerate()) - threads:
+        if thread.daemon and thread.name == "sockserve-request":
+            thread.join(FAILSAFE)  # nobody waits for daemonic ones, by their definition: but they do end
+    assert set(threading.enumerate()) - threads == set(), "threads left behind"
+    assert _descriptors() - descriptors == set(), "descriptors left behind"
+    if hasattr(os, "waitpid"):
+        with pytest.raises(ChildProcessError):  # this process has no child at all
+            os.waitpid(-1, os.WNOHANG)
+
+
+def _descriptors() -> set[tuple[str, str]]:
+    if sys.platform != "linux":
+        return set()
+    found = set()
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            found.add((name, os.readlink(f"/proc/self/fd/{name}")))
+        except FileNotFoundError:
+            pass  # the listing's own
+    return found
+
+
+@pytest.fixture(params=[pytest.param(kind, id=kind.name) for kind in TRANSPORTS])
+def kind(request: pytest.FixtureRequest) -> Kind:
+    """Each transport, and how to speak to it."""
+    chosen: Kind = request.param
+    return chosen
+
+
+@pytest.fixture(params=[pytest.param(kind, id=kind.name) for kind in TRANSPORTS if kind.stream])
+def stream_kind(request: pytest.FixtureRequest) -> Kind:
+    """Each transport of connections."""
+    chosen: Kind = request.param
+    return chosen
+
+
+@pytest.fixture(params=[pytest.param(kind, id=kind.name) for kind in TRANSPORTS if not kind.stream])
+def datagram_kind(request: pytest.FixtureRequest) -> Kind:
+    """Each transport of datagrams."""
+    chosen: Kind = request.param
+    return chosen
+
+
+@pytest.fixture(params=list(STRATEGIES))
+def strategy(request: pytest.FixtureRequest) -> sockserve.abc.Strategy:
+    """Each strategy."""
+    name: str = request.param
+    return STRATEGIES[name]()
+
+
+@pytest.fixture(params=[name for name in STRATEGIES if name != "sync"])
+def concurrent(request: pytest.FixtureRequest) -> sockserve.abc.Strategy:
+    """Each strategy that serves several requests at a time."""
+    name: str = request.param
+    return STRATEGIES[name]()
+
+
+@pytest.fixture
+def recorder() -> Iterator[Recorder]:
+    """An observer that hears forked children too."""
+    with Recorder() as made:
+        yield made
+
+
+@pytest.fixture
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder whose path leaves room for a Unix socket's name."""
+    return tmp_path_factory.mktemp("s")

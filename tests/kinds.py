@@ -1,0 +1,222 @@
+"""The axes of the matrix: transports with a client for each, strategies, and echo handlers of every form."""
+
+import contextlib
+import functools
+import itertools
+import os
+import socket
+import socketserver
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+from recorder import FAILSAFE
+
+from sockserve import (
+    AdoptedTransport,
+    BaseRequestHandler,
+    DatagramRequestHandler,
+    ForkStrategy,
+    InetAddress,
+    StreamRequestHandler,
+    SyncStrategy,
+    TcpTransport,
+    ThreadPoolStrategy,
+    ThreadStrategy,
+    UdpTransport,
+    UnixDatagramTransport,
+    UnixStreamTransport,
+)
+from sockserve.abc import Strategy, Transport
+
+_names = itertools.count()
+
+
+@attrs.frozen
+class Kind:
+    """One transport: how to make it, and how a client speaks to it."""
+
+    name: str
+    stream: bool
+    make: Callable[[Path, contextlib.ExitStack], Transport[Any, Any]]
+
+    @contextlib.contextmanager
+    def transport(self, folder: Path) -> Iterator[Transport[Any, Any]]:
+        """Make the transport; what it needs is released at the end of the block."""
+        with contextlib.ExitStack() as stack:
+            yield self.make(folder, stack)
+
+    def client(self, address: Any, folder: Path) -> socket.socket:
+        """Return a socket that is connected to the server at *address*.
+
+        A forked handler has a copy of it, since the tests' clients live in the server's process: so the end of the
+        connection is sent, not left to the last close.
+        """
+        kind = socket.SOCK_STREAM if self.stream else socket.SOCK_DGRAM
+        if isinstance(address, InetAddress):
+            host = {"::": "127.0.0.1", "0.0.0.0": "127.0.0.1"}.get(address.host, address.host)
+            sock = _Client(socket.AF_INET6 if ":" in host else socket.AF_INET, kind)
+            target: Any = (host, address.port)
+        else:
+            sock = _Client(socket.AF_UNIX, kind)
+            target = str(address)
+            if not self.stream:
+                sock.bind(str(folder / f"client{next(_names)}"))
+        sock.settimeout(FAILSAFE)
+        sock.connect(target)
+        return sock
+
+    def ask(self, address: Any, folder: Path, *messages: bytes) -> list[bytes]:
+        """Send messages one after the other over one socket; return what came back for each."""
+        with self.client(address, folder) as sock:
+            return [self._exchange(sock, message) for message in messages]
+
+    def _exchange(self, sock: socket.socket, message: bytes) -> bytes:
+        sock.sendall(message)
+        return receive(sock, len(message)) if self.stream else sock.recv(65536)
+
+
+class _Client(socket.socket):
+    def close(self) -> None:
+        try:
+            self.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass  # the server was quicker
+        super().close()
+
+
+def receive(sock: socket.socket, size: int) -> bytes:
+    """Read exactly *size* bytes, or what there is before the end."""
+    found = b""
+    while len(found) < size and (piece := sock.recv(size - len(found))):
+        found += piece
+    return found
+
+
+def _adopted(bound: Callable[[Path], socket.socket]) -> Callable[[Path, contextlib.ExitStack], Any]:
+    def make(folder: Path, stack: contextlib.ExitStack) -> AdoptedTransport:
+        return AdoptedTransport(stack.enter_context(bound(folder)))
+
+    return make
+
+
+def _bound(family: int, kind: int, address: Any) -> socket.socket:
+    sock = socket.socket(family, kind)
+    sock.bind(address)
+    if kind == socket.SOCK_STREAM:
+        sock.listen()
+    return sock
+
+
+def _path(folder: Path) -> str:
+    return str(folder / f"server{next(_names)}")
+
+
+def _abstract() -> str:
+    return f"\0sockserve-test-{os.getpid()}-{next(_names)}"
+
+
+TRANSPORTS = (
+    Kind("tcp", True, lambda folder, stack: TcpTransport(("127.0.0.1", 0))),
+    Kind("tcp6", True, lambda folder, stack: TcpTransport(("::1", 0))),
+    Kind("tcp-any", True, lambda folder, stack: TcpTransport(("", 0))),
+    Kind("unix-stream", True, lambda folder, stack: UnixStreamTransport(_path(folder))),
+    Kind("unix-abstract", True, lambda folder, stack: UnixStreamTransport(_abstract())),
+    Kind("adopted-tcp", True, _adopted(lambda _: _bound(socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 0)))),
+    Kind("udp", False, lambda folder, stack: UdpTransport(("127.0.0.1", 0))),
+    Kind("udp6", False, lambda folder, stack: UdpTransport(("::1", 0))),
+    Kind("unix-datagram", False, lambda folder, stack: UnixDatagramTransport(_path(folder))),
+    Kind(
+        "adopted-unix-datagram",
+        False,
+        _adopted(lambda folder: _bound(socket.AF_UNIX, socket.SOCK_DGRAM, _path(folder))),
+    ),
+)
+
+STRATEGIES: dict[str, Callable[[], Strategy]] = {
+    "sync": SyncStrategy,
+    "thread": ThreadStrategy,
+    "thread-daemon": lambda: ThreadStrategy(daemon=True),
+    "pool": lambda: ThreadPoolStrategy(workers=4),
+    "fork": ForkStrategy,
+}
+
+
+# Echo handlers: a connection gives back each line, a datagram is given back whole.
+
+
+class EchoLines(StreamRequestHandler):
+    """Through files."""
+
+    def handle(self) -> None:
+        for line in self.rfile:
+            self.wfile.write(line)
+
+
+class BufferedEchoLines(EchoLines):
+    """With a buffer that is flushed for every line."""
+
+    wbufsize = 4096
+
+    def handle(self) -> None:
+        for line in self.rfile:
+            self.wfile.write(line)
+            self.wfile.flush()
+
+
+class EchoPacket(DatagramRequestHandler):
+    """Through files."""
+
+    def handle(self) -> None:
+        self.wfile.write(self.rfile.read())
+
+
+class EchoAnything(BaseRequestHandler):
+    """Both kinds of request, by hand."""
+
+    def handle(self) -> None:
+        echo(self.request, self.client_address, self.server)
+
+
+def echo(request: Any, client_address: Any, server: Any) -> None:
+    """A plain function."""
+    if isinstance(request, tuple):
+        packet, sock = request
+        sock.sendto(packet, client_address)
+        return
+    while data := request.recv(4096):
+        request.sendall(data)
+
+
+class StdlibEchoLines(socketserver.StreamRequestHandler):
+    """A handler of the standard library."""
+
+    def handle(self) -> None:
+        for line in self.rfile:
+            self.wfile.write(line)
+
+
+class StdlibEchoPacket(socketserver.DatagramRequestHandler):
+    """A handler of the standard library."""
+
+    def handle(self) -> None:
+        self.wfile.write(self.rfile.read())
+
+
+class _Owner:
+    def method(self, request: Any, client_address: Any, server: Any) -> None:
+        echo(request, client_address, server)
+
+
+ECHO: dict[bool, dict[str, Callable[[Any, Any, Any], object]]] = {
+    True: {"class": EchoLines, "buffered": BufferedEchoLines, "stdlib": StdlibEchoLines},
+    False: {"class": EchoPacket, "stdlib": StdlibEchoPacket},
+}
+for forms in ECHO.values():
+    forms |= {
+        "base": EchoAnything,
+        "function": echo,
+        "partial": functools.partial(forms["class"]),
+        "method": _Owner().method,
+    }

@@ -1,0 +1,510 @@
+"""Laws that hold for every transport under every strategy."""
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kinds import ECHO, STRATEGIES, TRANSPORTS, EchoLines, Kind, echo, receive
+from recorder import FAILSAFE, Recorder
+
+import sockserve
+from sockserve import Server, SyncStrategy, strategies, transports
+from sockserve.abc import Strategy
+from sockserve.events import (
+    Accepted,
+    Closed,
+    Finished,
+    HandlerFailed,
+    Listening,
+    PeerGone,
+    Refused,
+    VerifyFailed,
+)
+
+FORMS = sorted({form for forms in ECHO.values() for form in forms})
+
+
+def test_every_part_is_in_the_matrix(tmp_path: Path) -> None:
+    """No public transport or strategy is left out of these tests."""
+    assert {type(make()).__name__ for make in STRATEGIES.values()} == set(strategies.__all__)
+    used = set()
+    for kind in TRANSPORTS:
+        with kind.transport(tmp_path) as transport:
+            used.add(type(transport).__name__)
+    assert used == set(transports.__all__)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_answers_in_order(kind: Kind, strategy: Strategy, form: str, folder: Path) -> None:
+    """Every form of handler answers three requests in order."""
+    handler = ECHO[kind.stream].get(form)
+    if handler is None:
+        handler = ECHO[kind.stream]["class"]  # "buffered" is a matter of streams
+    asked = [b"0\n", b"one\n", b"2" * 1000 + b"\n"]
+    with kind.transport(folder) as transport, Server(transport, strategy, handler).running() as server:
+        assert kind.ask(server.address, folder, *asked) == asked
+        stats = server.stats
+        assert stats.accepted == stats.active + stats.finished + stats.failed
+    assert server.stats.failed == server.stats.active == 0
+    assert server.stats.finished == (1 if kind.stream else 3)
+
+
+def test_a_handler_that_raises_ends_its_request_alone(
+    kind: Kind, strategy: Strategy, folder: Path, recorder: Recorder
+) -> None:
+    """The failure is reported with the handler's name; the next request is served."""
+
+    def handler(request: Any, address: Any, server: Any) -> None:
+        if _first(request) == b"bad\n":
+            raise ValueError("on purpose")
+        _reply(request, address, b"good\n")
+
+    with (
+        kind.transport(folder) as transport,
+        Server(transport, strategy, handler, observer=recorder).running() as s,
+    ):
+        with kind.client(s.address, folder) as client:
+            client.sendall(b"bad\n")
+            failure = recorder.wait_for(HandlerFailed)
+            assert failure["error"] == "ValueError('on purpose')"
+            assert failure["handler"].endswith("handler")
+            if kind.stream:
+                assert client.recv(1) == b""
+        assert kind.ask(s.address, folder, b"good\n") == [b"good\n"]
+    assert (s.stats.failed, s.stats.finished) == (1, 1)
+
+
+@pytest.mark.parametrize("status", [None, 3])
+def test_sys_exit_ends_its_request_alone(
+    kind: Kind, strategy: Strategy, folder: Path, recorder: Recorder, status: int | None
+) -> None:
+    """SystemExit is a failure of the handler, not the end of the server."""
+
+    def handler(request: Any, address: Any, server: Any) -> None:
+        if _first(request) == b"exit\n":
+            sys.exit(status)
+        _reply(request, address, b"good\n")
+
+    with (
+        kind.transport(folder) as transport,
+        Server(transport, strategy, handler, observer=recorder).running() as s,
+    ):
+        with kind.client(s.address, folder) as client:
+            client.sendall(b"exit\n")
+            assert recorder.wait_for(HandlerFailed)["error"] == f"SystemExit({'' if status is None else status})"
+        assert kind.ask(s.address, folder, b"good\n") == [b"good\n"]
+    assert s.stats.failed == 1
+
+
+def test_what_was_written_before_a_failure_is_sent(kind: Kind, strategy: Strategy, folder: Path) -> None:
+    """The files are flushed although the handler raises."""
+    base: Any = ECHO[kind.stream]["buffered" if kind.stream else "class"]
+
+    class Half(base):  # type: ignore[misc]  # either of two classes
+        def handle(self) -> None:
+            (self.rfile.readline if kind.stream else self.rfile.read)()
+            self.wfile.write(b"half")
+            raise ValueError("on purpose")
+
+    observer = _ignore
+    with kind.transport(folder) as transport, Server(transport, strategy, Half, observer=observer).running() as s:
+        assert kind.ask(s.address, folder, b"ask\n") == [b"half"]
+
+
+def test_verify_refuses(kind: Kind, strategy: Strategy, folder: Path, recorder: Recorder) -> None:
+    """What verify says no to is closed, counted as refused and never accepted."""
+    asked = []
+
+    def verify(request: Any, address: Any) -> bool:
+        asked.append(address)
+        return len(asked) > 1
+
+    with kind.transport(folder) as transport:
+        server = Server(transport, strategy, ECHO[kind.stream]["class"], verify=verify, observer=recorder)
+        with server.running():
+            with kind.client(server.address, folder) as client:
+                _send_to_the_deaf(client)
+                assert recorder.wait_for(Refused)["reason"] == "verify"
+                if kind.stream:
+                    assert _ended(client)
+            assert kind.ask(server.address, folder, b"yes\n") == [b"yes\n"]
+    assert (server.stats.refused, server.stats.accepted) == (1, 1)
+
+
+def test_verify_that_raises_refuses(kind: Kind, strategy: Strategy, folder: Path, recorder: Recorder) -> None:
+    """A bug in verify refuses the request, is reported, and the server lives."""
+
+    def verify(request: Any, address: Any) -> bool:
+        raise LookupError("on purpose")
+
+    with (
+        kind.transport(folder) as transport,
+        Server(transport, strategy, echo, verify=verify, observer=recorder).running() as server,
+        kind.client(server.address, folder) as client,
+    ):
+        _send_to_the_deaf(client)
+        assert "on purpose" in recorder.wait_for(VerifyFailed)["error"]
+    assert server.stats.refused == 1
+
+
+def test_the_events_of_a_request(kind: Kind, strategy: Strategy, folder: Path, recorder: Recorder) -> None:
+    """Listening, Accepted, Finished, Closed, in this order, each with its addresses."""
+    handler = ECHO[kind.stream]["class"]
+    with (
+        kind.transport(folder) as transport,
+        Server(transport, strategy, handler, observer=recorder).running() as s,
+    ):
+        assert recorder.wait_for(Listening)["server_address"] in {str(s.address), repr(s.address)}
+        kind.ask(s.address, folder, b"x\n")
+        accepted, finished = recorder.wait_for(Accepted), recorder.wait_for(Finished)
+        assert accepted["client_address"] == finished["client_address"]
+        assert finished["ok"] is True
+        assert finished["duration"] >= 0
+    assert recorder.wait_for(Closed)
+    assert set(recorder.so_far()) <= {"Draining", "Drained", "ForkedBesideThreads"}
+
+
+def test_a_handler_may_ask_to_stop(kind: Kind, strategy: Strategy, folder: Path) -> None:
+    """request_stop and shutdown from a request return, and serve_forever leaves; from forked children too."""
+
+    def handler(request: Any, address: Any, server: Any) -> None:
+        word = _first(request)
+        server.request_stop() if word == b"ask\n" else server.shutdown()
+        _reply(request, address, word)
+
+    for word in (b"ask\n", b"now\n"):
+        with kind.transport(folder) as transport, Server(transport, strategy, handler) as server:
+            thread = threading.Thread(target=server.serve_forever)
+            thread.start()
+            assert kind.ask(server.address, folder, word) == [word]
+            thread.join(FAILSAFE)
+            assert not thread.is_alive()
+
+
+def test_a_request_in_flight_finishes_within_the_grace(
+    kind: Kind, strategy: Strategy, folder: Path, gate: "Gate"
+) -> None:
+    """shutdown(grace) lets the handler finish, and returns as soon as it has."""
+
+    def handler(request: Any, address: Any, server: Any) -> None:
+        word = _first(request)
+        gate.reached()
+        gate.wait()
+        _reply(request, address, word)
+
+    with kind.transport(folder) as transport, Server(transport, strategy, handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        with kind.client(server.address, folder) as client:
+            client.sendall(b"x\n")
+            gate.wait_until_reached()
+            server.request_stop(grace=FAILSAFE)
+            gate.open()
+            assert client.recv(10) == b"x\n"
+            thread.join(FAILSAFE)
+            assert not thread.is_alive()
+    assert (server.stats.finished, server.stats.active) == (1, 0)
+
+
+def test_at_the_end_of_the_grace_connections_are_shut(
+    stream_kind: Kind, strategy: Strategy, folder: Path, recorder: Recorder
+) -> None:
+    """A handler that waits for its client is woken by the end of its connection; nothing hangs."""
+    with (
+        stream_kind.transport(folder) as transport,
+        Server(transport, strategy, EchoLines, observer=recorder) as server,
+    ):
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        with stream_kind.client(server.address, folder) as client:
+            client.sendall(b"x\n")
+            assert receive(client, 2) == b"x\n"
+            server.shutdown(grace=0.01)
+            server.server_close()
+            assert client.recv(10) == b""
+            assert recorder.wait_for(Finished)["ok"] is True
+        thread.join(FAILSAFE)
+        assert not thread.is_alive()
+
+
+def test_server_close_ends_the_input_of_kept_connections(
+    stream_kind: Kind, concurrent: Strategy, folder: Path
+) -> None:
+    """A client that keeps its connection open does not hold the server."""
+    with stream_kind.transport(folder) as transport, Server(transport, concurrent, EchoLines) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        with stream_kind.client(server.address, folder) as client:
+            client.sendall(b"x\n")
+            assert receive(client, 2) == b"x\n"
+            server.shutdown()
+            thread.join(FAILSAFE)
+            client.sendall(b"after\n")
+            assert receive(client, 6) == b"after\n"  # in flight: it belongs to server_close
+            server.server_close()
+            assert client.recv(10) == b""
+
+
+def test_requests_run_at_the_same_time(kind: Kind, concurrent: Strategy, folder: Path) -> None:
+    """Three requests meet: none could answer before the others have come."""
+    reader, writer = os.pipe()
+    go, gone = os.pipe()
+
+    def handler(request: Any, address: Any, server: Any) -> None:
+        word = _first(request)
+        os.write(writer, b".")
+        os.read(go, 1)
+        _reply(request, address, word)
+
+    try:
+        with kind.transport(folder) as transport, Server(transport, concurrent, handler).running() as server:
+            clients = [kind.client(server.address, folder) for _ in range(3)]
+            for client in clients:
+                client.sendall(b"x\n")
+            met = b""
+            while len(met) < 3:
+                met += os.read(reader, 3)
+            os.write(gone, b"...")
+            for client in clients:
+                assert client.recv(10) == b"x\n"
+                client.close()
+    finally:
+        for fd in (reader, writer, go, gone):
+            os.close(fd)
+
+
+def test_sync_runs_one_request_after_the_other(kind: Kind, folder: Path) -> None:
+    """Under SyncStrategy the handlers run in the thread that serves, never two at a time."""
+    threads = []
+
+    def handler(request: Any, address: Any, server: Any) -> None:
+        threads.append(threading.current_thread().name)
+        echo(request, address, server)
+
+    with kind.transport(folder) as transport, Server(transport, SyncStrategy(), handler).running() as server:
+        for _ in range(3):
+            kind.ask(server.address, folder, b"x\n")
+    assert threads == ["sockserve-running"] * 3
+
+
+def test_a_client_that_connects_and_leaves(stream_kind: Kind, strategy: Strategy, folder: Path) -> None:
+    """No word, no reset, no half of a line is a failure of the server."""
+    with stream_kind.transport(folder) as transport, Server(transport, strategy, EchoLines).running() as server:
+        for last_words in (b"", b"half a li"):
+            with stream_kind.client(server.address, folder) as client:
+                client.sendall(last_words)
+        with stream_kind.client(server.address, folder) as client:  # half-close: the answer still comes
+            client.sendall(b"over\n")
+            client.shutdown(socket.SHUT_WR)
+            assert receive(client, 100) == b"over\n"
+    assert (server.stats.finished, server.stats.failed) == (3, 0)
+
+
+#: A client in a process of its own: a forked handler would else keep a copy of its socket.
+_VANISH = """
+import ast, socket, struct, sys
+family, address = ast.literal_eval(sys.argv[1])
+sock = socket.socket(family)
+sock.connect(address)
+sock.sendall(b"go\\n")
+assert sock.recv(10)
+if family != socket.AF_UNIX:  # a reset rather than a normal end
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+sock.close()
+"""
+
+
+def test_a_peer_that_vanishes_is_no_failure(
+    stream_kind: Kind, strategy: Strategy, folder: Path, recorder: Recorder
+) -> None:
+    """A reset in the middle of a reply is told as PeerGone, and counted as finished."""
+
+    def handler(request: Any, address: Any, server: Any) -> None:
+        _first(request)
+        while True:
+            request.sendall(b"x" * 100_000)
+
+    with (
+        stream_kind.transport(folder) as transport,
+        Server(transport, strategy, handler, observer=recorder).running() as server,
+    ):
+        with stream_kind.client(server.address, folder) as probe:
+            peer = (int(probe.family), probe.getpeername())
+        subprocess.run([sys.executable, "-c", _VANISH, repr(peer)], check=True, timeout=FAILSAFE)
+        assert recorder.wait_for(PeerGone)
+    assert (server.stats.finished, server.stats.failed) == (2, 0)
+
+
+def test_an_upstreams_error_is_the_handlers_own(
+    stream_kind: Kind, strategy: Strategy, folder: Path, recorder: Recorder
+) -> None:
+    """A refused connection to somebody else is not mistaken for a client that went away."""
+
+    def handler(request: Any, address: Any, server: Any) -> None:
+        raise ConnectionRefusedError("upstream")
+
+    with (
+        stream_kind.transport(folder) as transport,
+        Server(transport, strategy, handler, observer=recorder).running() as server,
+        stream_kind.client(server.address, folder),
+    ):
+        assert "upstream" in recorder.wait_for(HandlerFailed)["error"]
+    assert server.stats.failed == 1
+
+
+def test_handle_request_serves_exactly_one(kind: Kind, strategy: Strategy, folder: Path) -> None:
+    """Two wait, one is accepted; the other stays in the queue for the next call."""
+    with kind.transport(folder) as transport, Server(transport, strategy, ECHO[kind.stream]["class"]) as server:
+        with kind.client(server.address, folder) as first, kind.client(server.address, folder) as second:
+            for accepted, client in enumerate((first, second), 1):
+                client.sendall(b"x\n")
+                if kind.stream:
+                    client.shutdown(socket.SHUT_WR)
+                assert server.handle_request() is True
+                assert server.stats.accepted == accepted
+                assert client.recv(10) == b"x\n"
+            server.timeout = 0.0
+            assert server.handle_request() is False
+
+
+def test_a_stop_before_serving_is_kept(kind: Kind, strategy: Strategy, folder: Path) -> None:
+    """The next serve_forever leaves at once, the one after that serves."""
+    with kind.transport(folder) as transport, Server(transport, strategy, ECHO[kind.stream]["class"]) as server:
+        server.shutdown()
+        server.serve_forever()
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        assert kind.ask(server.address, folder, b"x\n") == [b"x\n"]
+        server.shutdown()
+        thread.join(FAILSAFE)
+        assert not thread.is_alive()
+
+
+def test_a_server_serves_again(kind: Kind, strategy: Strategy, folder: Path) -> None:
+    """serve_forever after shutdown, and the queue of the time between is served."""
+    with kind.transport(folder) as transport, Server(transport, strategy, ECHO[kind.stream]["class"]) as server:
+        for _ in range(3):
+            with kind.client(server.address, folder) as client:
+                client.sendall(b"x\n")
+                if kind.stream:
+                    client.shutdown(socket.SHUT_WR)
+                thread = threading.Thread(target=server.serve_forever)
+                thread.start()
+                assert client.recv(10) == b"x\n"
+            server.shutdown()
+            thread.join(FAILSAFE)
+            assert not thread.is_alive()
+
+
+def test_several_servers_on_one_loop(strategy: Strategy, folder: Path) -> None:
+    """Every transport at once in one thread; each is stopped by itself, and closed by who opened it."""
+    kinds = [kind for kind in TRANSPORTS if kind.name in {"tcp", "unix-stream", "udp", "unix-datagram"}]
+    servers: list[Server[Any, Any]] = []
+    for kind in kinds:
+        with kind.transport(folder) as transport:
+            servers.append(Server(transport, strategy, ECHO[kind.stream]["class"]))
+    servers[0].listen()
+    opened = threading.Event()
+    servers[-1] = Server(servers[-1].transport, strategy, servers[-1].handler, observer=lambda e: opened.set())
+    thread = threading.Thread(target=sockserve.serve, args=servers)
+    thread.start()
+    assert opened.wait(FAILSAFE)
+    for kind, server in zip(kinds, servers, strict=True):
+        for _ in range(2):
+            assert kind.ask(server.address, folder, b"x\n") == [b"x\n"]
+        server.shutdown()
+    thread.join(FAILSAFE)
+    assert not thread.is_alive()
+    with pytest.raises(sockserve.ServerStateError):
+        servers[1].listen()  # opened by serve(), and so closed by it
+    assert servers[0].fileno() >= 0  # opened by us
+    servers[0].server_close()
+
+
+def test_a_datagram_handler_that_writes_nothing_sends_nothing(
+    datagram_kind: Kind, strategy: Strategy, folder: Path
+) -> None:
+    """An answer follows only the request that has one (socketserver sends an empty datagram for the other)."""
+
+    class Sometimes(sockserve.DatagramRequestHandler):
+        def handle(self) -> None:
+            if self.packet == b"answer":
+                self.wfile.write(b"answered")
+
+    with datagram_kind.transport(folder) as transport, Server(transport, strategy, Sometimes).running() as server:
+        with datagram_kind.client(server.address, folder) as client:
+            client.send(b"nothing")
+            client.send(b"answer")
+            assert client.recv(100) == b"answered"
+
+
+def _first(request: Any) -> bytes:
+    """The packet, or the first line of the connection."""
+    if isinstance(request, tuple):
+        packet: bytes = request[0]
+        return packet
+    with request.makefile("rb") as file:
+        line: bytes = file.readline()
+        return line
+
+
+def _reply(request: Any, address: Any, reply: bytes) -> None:
+    if isinstance(request, tuple):
+        request[1].sendto(reply, address)
+    else:
+        request.sendall(reply)
+
+
+def _send_to_the_deaf(client: socket.socket) -> None:
+    """Send what nobody will read: the server may have closed already."""
+    try:
+        client.sendall(b"no\n")
+    except (BrokenPipeError, ConnectionResetError):
+        pass
+
+
+def _ended(client: socket.socket) -> bool:
+    """Whether the server has closed: by its end, or a reset where it had not read what we sent."""
+    try:
+        return client.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
+def _ignore(event: object) -> None:
+    """An observer that takes no interest."""
+
+
+class Gate:
+    """Two pipes, by which a test holds a handler, in whatever thread or process that runs."""
+
+    def __init__(self) -> None:
+        self._reached, self._waits = os.pipe(), os.pipe()
+
+    def reached(self) -> None:
+        os.write(self._reached[1], b".")
+
+    def wait_until_reached(self) -> None:
+        os.read(self._reached[0], 1)
+
+    def wait(self) -> None:
+        os.read(self._waits[0], 1)
+
+    def open(self) -> None:
+        os.write(self._waits[1], b".")
+
+    def close(self) -> None:
+        for fd in (*self._reached, *self._waits):
+            os.close(fd)
+
+
+@pytest.fixture
+def gate() -> Any:
+    made = Gate()
+    yield made
+    made.close()
