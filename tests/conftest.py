@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+import sockserve.abc
 from kinds import STRATEGIES, TRANSPORTS, Kind
 from recorder import FAILSAFE, Recorder
 
-import sockserve.abc
+assert sys.platform != "win32"  # the suite needs POSIX; see CONTRIBUTING.md
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -31,21 +33,21 @@ def nothing_left_behind() -> Iterator[None]:
             thread.join(FAILSAFE)  # nobody waits for daemonic ones, by their definition: but they do end
     assert set(threading.enumerate()) - threads == set(), "threads left behind"
     assert _descriptors() - descriptors == set(), "descriptors left behind"
-    if hasattr(os, "waitpid"):
-        with pytest.raises(ChildProcessError):  # this process has no child at all
-            os.waitpid(-1, os.WNOHANG)
+    with pytest.raises(ChildProcessError):  # this process has no child at all
+        os.waitpid(-1, os.WNOHANG)
 
 
 def _descriptors() -> set[tuple[str, str]]:
-    if sys.platform != "linux":
-        return set()
     found = set()
-    for name in os.listdir("/proc/self/fd"):
+    for name in os.listdir(_DESCRIPTORS):
         try:
-            found.add((name, os.readlink(f"/proc/self/fd/{name}")))
-        except FileNotFoundError:
-            pass  # the listing's own
+            found.add((name, os.readlink(f"{_DESCRIPTORS}/{name}")))
+        except OSError:
+            pass  # the listing's own; and where they are no links
     return found
+
+
+_DESCRIPTORS = "/proc/self/fd" if os.path.isdir("/proc/self/fd") else "/dev/fd"
 
 
 @pytest.fixture(params=[pytest.param(kind, id=kind.name) for kind in TRANSPORTS])

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-from recorder import FAILSAFE
 
+from recorder import FAILSAFE
 from sockserve import (
     AdoptedTransport,
     BaseRequestHandler,
@@ -30,6 +30,7 @@ from sockserve import (
 )
 from sockserve.abc import Strategy, Transport
 
+AF_UNIX: int = getattr(socket, "AF_UNIX", -1)  # Windows has none
 _names = itertools.count()
 
 
@@ -59,7 +60,7 @@ class Kind:
             sock = _Client(socket.AF_INET6 if ":" in host else socket.AF_INET, kind)
             target: Any = (host, address.port)
         else:
-            sock = _Client(socket.AF_UNIX, kind)
+            sock = _Client(AF_UNIX, kind)
             target = str(address)
             if not self.stream:
                 sock.bind(str(folder / f"client{next(_names)}"))
@@ -130,7 +131,7 @@ TRANSPORTS = (
     Kind(
         "adopted-unix-datagram",
         False,
-        _adopted(lambda folder: _bound(socket.AF_UNIX, socket.SOCK_DGRAM, _path(folder))),
+        _adopted(lambda folder: _bound(AF_UNIX, socket.SOCK_DGRAM, _path(folder))),
     ),
 )
 

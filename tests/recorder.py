@@ -4,10 +4,9 @@ import json
 import os
 import select
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import attrs
-from typing_extensions import Self
 
 from sockserve.events import Event
 

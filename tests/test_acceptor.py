@@ -6,8 +6,8 @@ from typing import Any
 
 import attrs
 import pytest
-from fakes import FakeClock, FakeCore, FakePoller, FakeRunner
 
+from fakes import FakeClock, FakeCore, FakePoller, FakeRunner
 from sockserve._loop.accept_errors import ACTIONS, PAUSE_SECONDS, AcceptAction, action_for
 from sockserve._loop.acceptor import BATCH, RETRIES, Acceptor
 from sockserve._loop.loop import EventLoop

@@ -7,11 +7,11 @@ import threading
 from collections.abc import Callable, Iterator
 
 import pytest
-from fakes import FakeClock, FakePoller
 from hypothesis import given
 from hypothesis import strategies as st
-from recorder import FAILSAFE
 
+from fakes import FakeClock, FakePoller
+from recorder import FAILSAFE
 from sockserve._loop.loop import EventLoop
 from sockserve._loop.pollers import Poller, SelectorsPoller, default_poller
 from sockserve._loop.timers import Timer, Timers

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kinds import ECHO, STRATEGIES, TRANSPORTS, EchoLines, Kind, echo, receive
-from recorder import FAILSAFE, Recorder
 
 import sockserve
+from kinds import ECHO, STRATEGIES, TRANSPORTS, EchoLines, Kind, echo, receive
+from recorder import FAILSAFE, Recorder
 from sockserve import Server, SyncStrategy, strategies, transports
 from sockserve.abc import Strategy
 from sockserve.events import (
@@ -25,6 +25,8 @@ from sockserve.events import (
     Refused,
     VerifyFailed,
 )
+
+assert sys.platform != "win32"  # the suite needs POSIX; see CONTRIBUTING.md
 
 FORMS = sorted({form for forms in ECHO.values() for form in forms})
 
@@ -111,8 +113,8 @@ def test_what_was_written_before_a_failure_is_sent(kind: Kind, strategy: Strateg
             self.wfile.write(b"half")
             raise ValueError("on purpose")
 
-    observer = _ignore
-    with kind.transport(folder) as transport, Server(transport, strategy, Half, observer=observer).running() as s:
+    half: Any = Half
+    with kind.transport(folder) as transport, Server(transport, strategy, half, observer=_ignore).running() as s:
         assert kind.ask(s.address, folder, b"ask\n") == [b"half"]
 
 

@@ -1,5 +1,6 @@
 """The files of Unix sockets: who may take a path, and who removes it."""
 
+import fcntl
 import os
 import socket
 import stat
@@ -19,8 +20,8 @@ from sockserve import (
 )
 from sockserve.transports import _unix_path
 
-if sys.platform != "win32":
-    import fcntl
+assert sys.platform != "win32"  # the suite needs POSIX; see CONTRIBUTING.md
+
 
 TRANSPORTS = (UnixStreamTransport, UnixDatagramTransport)
 AnyTransport = type[UnixStreamTransport] | type[UnixDatagramTransport]

@@ -9,7 +9,7 @@ returned.
 import functools
 import io
 import socket
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeAlias, cast
 
 from typing_extensions import Buffer, TypeVar, override
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from .server import Server
 
 __all__ = ("BaseRequestHandler", "DatagramRequestHandler", "StreamRequestHandler", "handler_name")
+
+_Socket: TypeAlias = socket.socket  # one of the documented attributes is called socket
 
 # Unparametrised, the base class takes any request, as typeshed's does: a union would make every subclass that
 # uses `self.request` narrow it first.
@@ -173,7 +175,7 @@ class DatagramRequestHandler(BaseRequestHandler[DatagramRequest, AddressT]):
     serves_streams: ClassVar[bool | None] = False
 
     packet: bytes
-    socket: socket.socket
+    socket: _Socket
     rfile: io.BytesIO
     wfile: io.BytesIO
 

@@ -64,11 +64,13 @@ class Server(Generic[R, A]):
     transport: Transport[R, A] = attrs.field(on_setattr=attrs.setters.frozen)
     strategy: Strategy = attrs.field(on_setattr=attrs.setters.frozen)
     handler: Handler[R, A] = attrs.field(on_setattr=attrs.setters.frozen)
-    _verify: Callable[[R, A], bool] | None = attrs.field(default=None, kw_only=True, validator=callable_or_none)
-    _observer: Observer = attrs.field(default=log_events, kw_only=True)
+    _verify: Callable[[R, A], bool] | None = attrs.field(
+        alias="verify", default=None, kw_only=True, validator=callable_or_none
+    )
+    _observer: Observer = attrs.field(alias="observer", default=log_events, kw_only=True)
     timeout: float | None = attrs.field(default=None, kw_only=True, validator=_optional_timeout)
     _service_actions: Callable[[], object] | None = attrs.field(
-        default=None, kw_only=True, validator=callable_or_none
+        alias="service_actions", default=None, kw_only=True, validator=callable_or_none
     )
     _core: ServerCore[R, A] = attrs.field(init=False, repr=False)
     _life: Lifecycle[R, A] = attrs.field(init=False, repr=False)

@@ -2,6 +2,7 @@
 
 import os
 import threading
+from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -27,6 +28,10 @@ LAST_WAIT = 1.0
 #: Seconds after the end of a grace, until who waits in `shutdown` shuts the sockets himself: the loop does it at
 #: once, unless a handler holds its thread (`SyncStrategy`).
 HELP_AFTER = 0.05
+
+
+def _strictness(wish: Wish) -> tuple[bool, float]:
+    return wish.grace is not None, wish.until
 
 
 @attrs.frozen
@@ -61,7 +66,7 @@ class Lifecycle(Generic[R, A]):
     _retired: list[Runner] = attrs.field(init=False, factory=list)
     _service: Service[R, A] | None = attrs.field(init=False, default=None)
     _periods: int = attrs.field(init=False, default=0)
-    _wish: Wish | None = attrs.field(init=False, default=None)
+    _wishes: deque[Wish] = attrs.field(init=False, factory=deque)
     _expired: bool = attrs.field(init=False, default=False)
     _lock: threading.RLock = attrs.field(init=False, factory=threading.RLock)
 
@@ -111,7 +116,7 @@ class Lifecycle(Generic[R, A]):
                 core=self.core,
                 runner=self._runner_on(loop),
                 loop=loop,
-                wish=lambda: self._wish,
+                wish=self._strictest,
                 on_left=self._left,
                 service_actions=service_actions,
                 poll_interval=poll_interval,
@@ -138,6 +143,8 @@ class Lifecycle(Generic[R, A]):
             # In this order, for `request_stop`, which takes no lock: a wish is for a period that can still hear.
             self._service = None
             self._periods += 1
+            while self._wishes and self._wishes[0].of < self._periods:
+                self._wishes.popleft()
 
     # Being stopped.
 
@@ -148,15 +155,23 @@ class Lifecycle(Generic[R, A]):
         elif self.is_open:
             # In this order: who begins to serve looks for a wish once it can be woken.
             service = self._service
-            self._wish = self._stricter(Wish(self._periods if service is None else service.number, grace))
+            number = self._periods if service is None else service.number
+            self._wishes.append(Wish(number, grace, self.loop.time() + (grace or 0.0)))
             service = self._service
             if service is not None:
                 service.loop.wake()
 
-    def _stricter(self, wish: Wish) -> Wish:
-        """Keep an earlier wish to leave at once: no later grace softens it."""
-        before = self._wish
-        return before if before is not None and before.of == wish.of and before.grace is None else wish
+    def _strictest(self, number: int) -> Wish | None:
+        """
+        Give the wish that ends period *number* first: to leave at once, or the grace that ends first.
+
+        All are kept until then, in an order that does not matter: so those who ask at the same time need no lock,
+        and no later grace softens an earlier wish.
+        """
+        if not self._wishes:
+            return None
+        wishes = [wish for wish in self._wishes.copy() if wish.of == number]
+        return min(wishes, key=_strictness, default=None)
 
     def shutdown(self, grace: float | None) -> None:
         """See `Server.shutdown`."""

@@ -29,10 +29,12 @@ class Wish:
         of: The number of the period that is to end: a wish for one that has ended means nothing, one for the next
             is kept.
         grace: Seconds for the requests in flight; None to leave at once.
+        until: When the grace ends, on the loop's clock.
     """
 
     of: int
     grace: float | None
+    until: float
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -45,7 +47,7 @@ class Service(Generic[R, A]):
         core: The server's.
         runner: The strategy at work.
         loop: What it is served by.
-        wish: Says what stop was asked for last.
+        wish: Gives the strictest wish for a stop of this period, if there is any.
         on_left: Called when the server is served no longer.
         service_actions: Called every `poll_interval` seconds and after each batch.
         limit: Requests to accept, then leave; None for no limit.
@@ -56,7 +58,7 @@ class Service(Generic[R, A]):
     core: ServerCore[R, A]
     runner: Runner
     loop: EventLoop
-    wish: Callable[[], Wish | None]
+    wish: Callable[[int], Wish | None]
     on_left: Callable[[], object]
     service_actions: Callable[[], object] | None
     poll_interval: float
@@ -105,20 +107,16 @@ class Service(Generic[R, A]):
         self.core.admit(self.runner, arrival)
 
     def _pressing(self) -> bool:
-        return self._asked() is not None or self.taken == self.limit or self.loop.timer_due()
-
-    def _asked(self) -> Wish | None:
-        wish = self.wish()
-        return wish if wish is not None and wish.of == self.number else None
+        return self.wish(self.number) is not None or self.taken == self.limit or self.loop.timer_due()
 
     def done(self) -> bool:
         """Whether the server is to be left now. Asked before every wait."""
-        wish = self._asked()
+        wish = self.wish(self.number)
         if wish is None:
             return self._over()
         if wish.grace is None:
             return True
-        self._drain(wish.grace)
+        self._drain(wish.grace, wish.until)
         return self._drained()
 
     def _over(self) -> bool:
@@ -126,9 +124,8 @@ class Service(Generic[R, A]):
             return True
         return self.deadline is not None and self.loop.time() >= self.deadline
 
-    def _drain(self, grace: float) -> None:
-        """Accept nothing more; a later wish may shorten the grace, not lengthen it."""
-        until = self.loop.time() + grace
+    def _drain(self, grace: float, until: float) -> None:
+        """Accept nothing more, and wait until *until* at the latest."""
         if self._drain_until is None:
             self.stop_accepting()
             self.core.on_idle = self.loop.wake

@@ -85,6 +85,10 @@ class Child:
         return pid != 0, os.waitstatus_to_exitcode(status) if pid else None
 
 
+def _has_pidfd() -> bool:
+    return has_pidfd()  # looked up when a runner is made
+
+
 @attrs.define(eq=False)
 class Children:
     """All children of one runner. Everything happens in the loop's thread, or after the loop."""
@@ -92,7 +96,7 @@ class Children:
     loop: Loop
     ended: Callable[[Child, int | None], None]
     _by_pid: dict[int, Child] = attrs.field(init=False, factory=dict)
-    _pidfd: bool = attrs.field(init=False, factory=lambda: has_pidfd())  # looked up when called
+    _pidfd: bool = attrs.field(init=False, factory=_has_pidfd)
 
     def __len__(self) -> int:
         return len(self._by_pid)
@@ -129,6 +133,8 @@ class Children:
             self.watch(child)
 
     def _check(self, child: Child) -> None:
+        if sys.platform == "win32":
+            raise NotImplementedError
         over, status = child.reap(os.WNOHANG)
         if over:
             self._remove(child, status)
@@ -155,6 +161,8 @@ class Children:
 
     def wait(self, deadline: float | None) -> None:
         """Wait for all; what is left at *deadline* is killed."""
+        if sys.platform == "win32":
+            raise NotImplementedError
         for child in tuple(self._by_pid.values()):
             if deadline is not None and not self._ends_by(child, deadline):
                 child.send(signal.SIGKILL)
@@ -163,6 +171,8 @@ class Children:
             self._remove(child, status)
 
     def _ends_by(self, child: Child, deadline: float) -> bool:
+        if sys.platform == "win32":
+            raise NotImplementedError
         over, status = child.reap(os.WNOHANG)
         if over:
             self._remove(child, status)

@@ -130,14 +130,16 @@ _SUCCESS = (0, None)
 
 
 def _serve_in_child(core: Core, relay: "_StopRelay", job: Job, mask: "set[signal.Signals | int]") -> NoReturn:
+    if sys.platform == "win32":
+        raise NotImplementedError
     status = 1
     try:
         core.enter_child(relay.send)
         signal.signal(signal.SIGTERM, _EndInput(job))
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         status = 0 if job.run() else 1
-    except BaseException:
-        sys.excepthook(*sys.exc_info())
+    except BaseException as error:
+        sys.excepthook(type(error), error, error.__traceback__)
         raise  # goes no further than the next lines
     finally:
         _flush()
@@ -177,6 +179,8 @@ class _StopRelay:
 
     def __init__(self, loop: Loop, core: Core) -> None:
         self.loop, self.core = loop, core
+        if sys.platform == "win32":
+            raise NotImplementedError
         self._reader, self._writer = os.pipe()
         os.set_blocking(self._reader, False)
         os.set_blocking(self._writer, False)

@@ -104,7 +104,10 @@ def _wrap(fd: int) -> socket.socket:
 
 
 def _blocking(fd: int) -> bool:
-    return True if sys.platform == "win32" else os.get_blocking(fd)
+    if sys.platform == "win32":
+        return True  # unknown there
+    else:  # noqa: RET505 - else mypy calls it unreachable on Windows
+        return os.get_blocking(fd)
 
 
 def _kind(sock: socket.socket) -> bool:

@@ -4,7 +4,9 @@ import errno
 import ipaddress
 import re
 import socket
+import sys
 from collections.abc import Callable
+from typing import cast
 
 from .._validators import fail, fail_type
 from ..addresses import InetAddress, RawAddress, inet_address
@@ -70,6 +72,8 @@ def check_reuse_port(owner: object, wanted: bool) -> None:
 
 def reuse_port(sock: socket.socket) -> None:
     """Let several sockets be bound to one address (socket(7), SO_REUSEPORT)."""
+    if sys.platform == "win32":
+        raise NotImplementedError
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
 
 
@@ -113,8 +117,7 @@ def _resolve(
         what = f"{error.strerror or error}; check the host name, or give an IP address"
         raise ListenError(error.errno or 0, address, what) from error
     family, _, _, _, sockaddr = found[0]
-    assert isinstance(sockaddr[0], str)  # ints only where Python lacks IPv6 and cannot read the answer
-    return family, sockaddr
+    return family, cast("tuple[str, int] | tuple[str, int, int, int]", sockaddr)  # other forms: no IPv6 in Python
 
 
 def _bind(

@@ -2,6 +2,7 @@
 
 import select
 import socket
+import sys
 
 __all__ = ("readable",)
 
@@ -13,7 +14,7 @@ def readable(sock: socket.socket) -> bool:
     Another process that shares the socket may still be quicker, and the accept then waits for the next client:
     the price of leaving a foreign O_NONBLOCK flag alone.
     """
-    if hasattr(select, "poll"):
+    if sys.platform != "win32" and hasattr(select, "poll"):
         poller = select.poll()
         poller.register(sock, select.POLLIN)
         return bool(poller.poll(0))

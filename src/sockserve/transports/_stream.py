@@ -3,6 +3,7 @@
 import errno
 import select
 import socket
+import sys
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -92,6 +93,8 @@ class StreamArrival(Generic[A]):
 
     def _hung_up(self) -> bool:
         """Ask poll(2): a Unix socket still knows the name of a peer that has gone (measured, Linux 6)."""
+        if sys.platform == "win32":
+            raise NotImplementedError
         if self.request.fileno() < 0:
             return False
         poller = select.poll()

@@ -20,9 +20,6 @@ import attrs
 from .._validators import fail, fail_type
 from ..errors import CompositionError, ListenError
 
-if sys.platform != "win32":
-    import fcntl
-
 __all__ = ("OwnFile", "bind_unix", "check_mode", "check_path")
 
 #: Bytes of sockaddr_un.sun_path, with its final NUL: 108 on Linux (unix(7)), 104 on the BSDs and macOS.
@@ -83,9 +80,12 @@ def bind_unix(
     Raises:
         ListenError: The path is in use by a server that lives, by a file of another kind, or not to be had.
     """
-    if sys.platform == "win32":
-        raise CompositionError("this platform has no Unix sockets; use TCP or UDP")
-    sock = socket.socket(socket.AF_UNIX, kind)
+    if sys.platform == "win32":  # the transports have seen to that
+        raise NotImplementedError
+    try:
+        sock = socket.socket(socket.AF_UNIX, kind)
+    except OSError as error:
+        raise ListenError.from_os_error(error, path) from error
     try:
         if configure is not None:
             configure(sock)
@@ -125,6 +125,8 @@ def _lives(path: str, kind: socket.SocketKind) -> bool:
     A server with a full backlog answers EAGAIN to a connection that does not wait (seen), one of the other kind
     EPROTOTYPE, one of another user EACCES.
     """
+    if sys.platform == "win32":
+        raise NotImplementedError
     with socket.socket(socket.AF_UNIX, kind) as probe:
         probe.setblocking(False)
         return probe.connect_ex(path) not in {errno.ECONNREFUSED, errno.ENOENT}
@@ -161,8 +163,6 @@ class OwnFile:
 @contextmanager
 def _locked(path: str) -> Iterator[None]:
     """Hold the lock of *path*."""
-    if sys.platform == "win32":
-        raise NotImplementedError
     name = f"{path}.lock"
     descriptor = _lock(name)
     try:
@@ -177,6 +177,8 @@ def _locked(path: str) -> Iterator[None]:
 def _lock(name: str) -> int:
     if sys.platform == "win32":
         raise NotImplementedError
+    import fcntl  # noqa: PLC0415 - Windows has none
+
     while True:
         descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:

@@ -1,0 +1,96 @@
+"""What the package shows, and what importing it does."""
+
+import importlib
+import inspect
+import pkgutil
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+import sockserve
+
+MODULES = sorted(
+    info.name for info in pkgutil.walk_packages(sockserve.__path__, "sockserve.") if "__main__" not in info.name
+)
+
+
+@pytest.mark.parametrize("name", ["sockserve", *MODULES])
+def test_all_names_what_is_there(name: str) -> None:
+    """Every module says what is public, and has it; public things have a docstring."""
+    module = importlib.import_module(name)
+    assert module.__doc__
+    for public in getattr(module, "__all__", ()):
+        found = getattr(module, public)
+        if inspect.isclass(found) or inspect.isfunction(found):
+            assert found.__doc__, public
+
+
+def test_all_is_sorted_and_complete() -> None:
+    """Nothing public is imported into the package without being named."""
+    shown = {
+        name for name, value in vars(sockserve).items() if not name.startswith("_") and not inspect.ismodule(value)
+    }
+    assert shown == set(sockserve.__all__)
+    assert list(sockserve.__all__) == sorted(sockserve.__all__)
+
+
+SURFACE = {
+    "TcpTransport": "(address, *, backlog, reuse_address, reuse_port, nodelay, keepalive, configure)",
+    "UdpTransport": "(address, *, max_packet_size, reuse_port, configure)",
+    "UnixStreamTransport": "(path, *, mode, backlog, configure)",
+    "UnixDatagramTransport": "(path, *, mode, max_packet_size, configure)",
+    "AdoptedTransport": "(sock_or_fd)",
+    "SyncStrategy": "()",
+    "ThreadStrategy": "(*, daemon, block_on_close)",
+    "ThreadPoolStrategy": "(*, workers, daemon)",
+    "ForkStrategy": "(*, max_children, block_on_close)",
+    "Server": "(transport, strategy, handler, *, verify, observer, timeout, service_actions)",
+}
+
+
+@pytest.mark.parametrize("name", SURFACE)
+def test_the_surface_is_as_designed(name: str) -> None:
+    """Names and order of the arguments."""
+    found: Any = getattr(sockserve, name)
+    parameters = inspect.signature(found).parameters.values()
+    shown, starred = [], False
+    for parameter in parameters:
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY and not starred:
+            shown.append("*")
+            starred = True
+        shown.append(parameter.name)
+    assert f"({', '.join(shown)})" == SURFACE[name]
+
+
+_IMPORT = """
+import sys, threading, os
+before = set(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else set()
+import sockserve
+heavy = {"asyncio", "ssl", "multiprocessing", "concurrent.futures", "greenlet", "socketserver"}
+unwanted = heavy & set(sys.modules)
+assert not unwanted, unwanted
+assert threading.active_count() == 1
+assert before == (set(os.listdir("/proc/self/fd")) if before else before)
+import atexit
+assert atexit._ncallbacks() <= int(sys.argv[1]), atexit._ncallbacks()
+"""
+
+
+def test_importing_has_no_effects() -> None:
+    """No thread, no descriptor, no at-exit hook of its own, no heavy module."""
+    # the standard library's own, from what we import: logging and weakref
+    count = subprocess.run(
+        [sys.executable, "-c", "import logging, weakref, attrs, atexit; print(atexit._ncallbacks())"],
+        capture_output=True,
+        check=True,
+    )
+    subprocess.run([sys.executable, "-c", _IMPORT, count.stdout.decode().strip()], check=True)
+
+
+def test_the_package_is_typed() -> None:
+    """py.typed is in place."""
+    from importlib.resources import files
+
+    assert (files("sockserve") / "py.typed").is_file()

@@ -1,0 +1,152 @@
+"""What has to type-check. Run by no one: read by mypy and pyright (test_typing.py)."""
+
+import functools
+import http.server
+import pathlib
+import socket
+import socketserver
+from typing import Any, ClassVar
+
+from typing_extensions import assert_type
+
+from sockserve import (
+    AdoptedTransport,
+    BaseRequestHandler,
+    DatagramRequestHandler,
+    ForkStrategy,
+    InetAddress,
+    Server,
+    StreamRequestHandler,
+    SyncStrategy,
+    TcpTransport,
+    ThreadPoolStrategy,
+    ThreadStrategy,
+    UdpTransport,
+    UnixAddress,
+    UnixDatagramTransport,
+    UnixStreamTransport,
+    abc,
+    events,
+    log_events,
+    serve,
+)
+
+ADDRESS = ("127.0.0.1", 0)
+Packet = tuple[bytes, socket.socket]
+
+
+class Upper(StreamRequestHandler):
+    """As in every tutorial: no parameter."""
+
+    def handle(self) -> None:
+        assert_type(self.request, socket.socket)
+        for line in self.rfile:
+            assert_type(line, bytes)
+            self.wfile.write(line.upper())
+
+
+class InetUpper(StreamRequestHandler[InetAddress]):
+    """Says which addresses it expects, and knows them."""
+
+    timeout: ClassVar[float | None] = 5
+
+    def handle(self) -> None:
+        assert_type(self.client_address, InetAddress)
+        assert_type(self.server, Server[socket.socket, InetAddress])
+        assert_type(self.server.address, InetAddress)
+        assert_type(self.client_address.host, str)
+        self.server.request_stop()
+
+
+class UnixOnly(StreamRequestHandler[UnixAddress]):
+    def handle(self) -> None:
+        assert_type(self.client_address.uid, int | None)
+
+
+class Packets(DatagramRequestHandler):
+    def handle(self) -> None:
+        assert_type(self.packet, bytes)
+        assert_type(self.request, Packet)
+        assert_type(self.socket, socket.socket)
+        self.wfile.write(self.packet)
+
+
+class Anything(BaseRequestHandler):
+    """Both kinds: the request is not narrowed."""
+
+    def handle(self) -> None:
+        self.request.sendall(b"as documented")
+
+
+class Raw(BaseRequestHandler[socket.socket, InetAddress]):
+    def handle(self) -> None:
+        assert_type(self.request, socket.socket)
+
+
+def plain(request: socket.socket, address: InetAddress, server: Server[socket.socket, InetAddress]) -> None: ...
+def either(request: socket.socket | Packet, address: object, server: object) -> int:
+    return 0
+
+
+def allowed(request: socket.socket, address: InetAddress) -> bool:
+    return True
+
+
+def tell(event: events.Event) -> None: ...
+
+
+tcp = Server(TcpTransport(ADDRESS), ThreadStrategy(daemon=True), Upper)
+assert_type(tcp, Server[socket.socket, InetAddress])
+assert_type(tcp.address, InetAddress)
+udp = Server(UdpTransport(ADDRESS), SyncStrategy(), Packets)
+assert_type(udp, Server[Packet, InetAddress])
+unix = Server(UnixStreamTransport("/tmp/s", mode=0o600), ForkStrategy(max_children=5), Upper)
+assert_type(unix, Server[socket.socket, UnixAddress])
+Server(UnixDatagramTransport(pathlib.Path("/tmp/s")), ThreadPoolStrategy(workers=4), Packets)
+Server(AdoptedTransport(3), SyncStrategy(), Upper)
+Server(AdoptedTransport(socket.socket()), SyncStrategy(), Packets)
+
+Server(TcpTransport(ADDRESS), SyncStrategy(), InetUpper)
+Server(UnixStreamTransport("s"), SyncStrategy(), UnixOnly)
+Server(TcpTransport(ADDRESS), SyncStrategy(), Anything)
+Server(UdpTransport(ADDRESS), SyncStrategy(), Anything)
+Server(TcpTransport(ADDRESS), SyncStrategy(), Raw)
+Server(TcpTransport(ADDRESS), SyncStrategy(), plain)
+Server(TcpTransport(ADDRESS), SyncStrategy(), either)
+Server(UdpTransport(ADDRESS), SyncStrategy(), either)
+Server(TcpTransport(ADDRESS), SyncStrategy(), lambda request, address, server: None)
+Server(TcpTransport(ADDRESS), SyncStrategy(), http.server.SimpleHTTPRequestHandler)
+Server(
+    TcpTransport(ADDRESS), SyncStrategy(), functools.partial(http.server.SimpleHTTPRequestHandler, directory="/")
+)
+Server(TcpTransport(ADDRESS), SyncStrategy(), socketserver.StreamRequestHandler)
+Server(UdpTransport(ADDRESS), SyncStrategy(), socketserver.DatagramRequestHandler)
+Server(
+    TcpTransport(ADDRESS),
+    SyncStrategy(),
+    plain,
+    verify=allowed,
+    observer=tell,
+    timeout=5,
+    service_actions=lambda: None,
+)
+Server(TcpTransport(ADDRESS), SyncStrategy(), plain, observer=log_events)
+
+with tcp as entered:
+    assert_type(entered, Server[socket.socket, InetAddress])
+with tcp.running(grace=1) as running:
+    assert_type(running, Server[socket.socket, InetAddress])
+serve(tcp, udp, unix)
+
+transports: list[abc.Transport[Any, Any]] = [TcpTransport(ADDRESS), UnixStreamTransport("s"), AdoptedTransport(3)]
+strategies: list[abc.Strategy] = [SyncStrategy(), ThreadStrategy(), ThreadPoolStrategy(), ForkStrategy()]
+covariant: abc.Transport[object, object] = TcpTransport(ADDRESS)
+listener: abc.Listener[socket.socket, InetAddress] = TcpTransport(ADDRESS).listen()
+arrival: abc.Arrival[Packet, InetAddress] = UdpTransport(ADDRESS).listen().accept()
+observer: abc.Observer = log_events
+
+
+def _loop_and_core(server: Server[socket.socket, InetAddress]) -> tuple[abc.Loop, abc.Core, abc.Runner]:
+    loop: abc.Loop = server._life.loop
+    core: abc.Core = server._core
+    return loop, core, ThreadStrategy().start(loop, core)

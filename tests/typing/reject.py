@@ -1,0 +1,72 @@
+"""What must not type-check: each marked line has exactly the errors named behind it (test_typing.py)."""
+
+import socket
+
+from sockserve import (
+    DatagramRequestHandler,
+    InetAddress,
+    Server,
+    StreamRequestHandler,
+    SyncStrategy,
+    TcpTransport,
+    ThreadPoolStrategy,
+    ThreadStrategy,
+    UdpTransport,
+    UnixAddress,
+    UnixStreamTransport,
+    log_events,
+    serve,
+)
+
+ADDRESS = ("127.0.0.1", 0)
+
+
+class Stream(StreamRequestHandler): ...
+
+
+class InetStream(StreamRequestHandler[InetAddress]): ...
+
+
+class Packets(DatagramRequestHandler): ...
+
+
+def unix_only(request: socket.socket, address: UnixAddress, server: object) -> None: ...
+def verify_unix(request: socket.socket, address: UnixAddress) -> bool:
+    return True
+
+
+def two(request: socket.socket, address: InetAddress) -> None: ...
+
+
+tcp, sync = TcpTransport(ADDRESS), SyncStrategy()
+
+Server(UdpTransport(ADDRESS), sync, Stream)  # E: arg-type
+Server(tcp, sync, Packets)  # E: arg-type
+Server(UnixStreamTransport("s"), sync, InetStream)  # E: arg-type
+Server(tcp, sync, unix_only)  # E: arg-type
+Server(tcp, sync, two)  # E: arg-type
+Server(sync, tcp, Stream)  # E: arg-type  # E: arg-type
+Server(tcp, Stream, sync)  # E: arg-type  # E: arg-type
+Server(tcp, ThreadStrategy, Stream)  # E: arg-type
+Server(tcp, sync)  # E: call-arg
+Server(tcp, sync, Stream, log_events)  # E: call-arg  # E: arg-type
+Server(tcp, sync, Stream, verify=verify_unix)  # E: arg-type
+Server(tcp, sync, Stream, deadlines=None)  # E: call-arg
+Server(tcp, sync, Stream, timeout="5")  # E: arg-type
+Server(tcp, sync, Stream, observer=3)  # E: arg-type
+ThreadStrategy(True)  # E: call-arg
+ThreadStrategy(demon=True)  # E: call-arg
+ThreadPoolStrategy(workers="4")  # E: arg-type
+ThreadStrategy().daemon = True  # E: misc
+TcpTransport("127.0.0.1:80")  # E: arg-type
+TcpTransport(("127.0.0.1", "80"))  # E: arg-type
+TcpTransport(ADDRESS, 5)  # E: call-arg
+UnixStreamTransport(3)  # E: arg-type
+Server(tcp, sync, Stream).address.path  # E: attr-defined
+serve(tcp)  # E: arg-type
+
+
+class Wrong(StreamRequestHandler[InetAddress]):
+    def handle(self) -> None:
+        self.client_address.uid  # E: attr-defined
+        self.wfile.write("text")  # E: arg-type
