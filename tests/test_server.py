@@ -311,7 +311,8 @@ def test_an_idle_server_waits_without_a_limit(monkeypatch: pytest.MonkeyPatch) -
                 client.sendall(b"x\n")
                 client.shutdown(socket.SHUT_WR)
                 assert receive(client, 3) == b"x\n"
-    assert set(waits) == {None}
+            assert set(waits) == {None}
+        waits.clear()  # a drain has an end
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,8 @@ from typing import TypeAlias
 import attrs
 from typing_extensions import override
 
-from .abc import Strategy, Transport
-from .addresses import InetAddress
+from .abc import DatagramRequest, Strategy, Transport
+from .addresses import Address, InetAddress
 from .events import Event, HandlerFailed
 from .handlers import BaseRequestHandler
 from .server import Server
@@ -28,13 +28,15 @@ from .transports import TcpTransport, UdpTransport, UnixDatagramTransport, UnixS
 __all__ = ("main",)
 
 #: Whichever of the transports: they are covariant.
-AnyTransport: TypeAlias = Transport[object, object]
+AnyRequest: TypeAlias = socket.socket | DatagramRequest
+AnyTransport: TypeAlias = Transport[AnyRequest, Address]
 
 REQUESTS = 50
+_AF_UNIX: int = getattr(socket, "AF_UNIX", -1)  # Windows has none, and no Unix transport either
 PATIENCE = 10.0  # seconds until a client gives up
 
 
-class Shout(BaseRequestHandler):
+class Shout(BaseRequestHandler[AnyRequest, Address]):
     """Give back in capitals: each line of a connection, or a datagram."""
 
     @override
@@ -76,18 +78,18 @@ class Outcome:
         return f"failed: {self.problem}" if self.problem else f"{self.microseconds:.0f} us"
 
 
-def _ask(server: Server[object, object], folder: Path, question: bytes) -> bytes:
+def _ask(server: Server[AnyRequest, Address], folder: Path, question: bytes) -> bytes:
     """Ask once, over a socket of its own, as most clients do."""
     stream = server.transport.stream
     address = server.address
-    family = socket.AF_INET if isinstance(address, InetAddress) else socket.AF_UNIX
+    family = socket.AF_INET if isinstance(address, InetAddress) else _AF_UNIX
     with socket.socket(family, socket.SOCK_STREAM if stream else socket.SOCK_DGRAM) as client:
         client.settimeout(PATIENCE)
         mine = folder / "client"
         if family != socket.AF_INET and not stream:
             client.bind(str(mine))  # a Unix datagram is answered where it comes from
         try:
-            client.connect(address if isinstance(address, InetAddress) else str(address))
+            client.connect(address)
             client.sendall(question)
             answer = client.recv(4096)
             if stream:

@@ -5,9 +5,7 @@ import http.server
 import pathlib
 import socket
 import socketserver
-from typing import Any, ClassVar
-
-from typing_extensions import assert_type
+from typing import Any, ClassVar, assert_type
 
 from sockserve import (
     AdoptedTransport,
