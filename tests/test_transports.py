@@ -28,7 +28,7 @@ from sockserve import (
 )
 from sockserve.addresses import inet_address, scoped_sockaddr, unix_address
 from sockserve.errors import DatagramTruncated
-from sockserve.events import Refused
+from sockserve.events import Finished, Refused
 from sockserve.transports import _datagram, _ready, _stream, _tcp
 
 assert sys.platform != "win32"  # the suite needs POSIX; see CONTRIBUTING.md
@@ -181,6 +181,8 @@ def test_a_datagram_at_the_limit_and_beyond(extra: int, recorder: Recorder, fold
                 client.sendto(b"x" * (100 + extra), server.address)
             if extra:
                 assert "longer than max_packet_size=100" in recorder.wait_for(Refused)["reason"]
+            else:
+                recorder.wait_for(Finished)
         assert server.stats.refused == bool(extra)
         assert seen == ([] if extra else [b"x" * 100])
         seen.clear()

@@ -16,7 +16,7 @@ from .errors import (
     SockserveError,
 )
 from .handlers import BaseRequestHandler, DatagramRequestHandler, StreamRequestHandler
-from .observers import LogEvents, log_events
+from .observers import LogEvents, Observer, log_events
 from .server import Server, serve
 from .stats import Stats
 from .strategies import ForkStrategy, SyncStrategy, ThreadPoolStrategy, ThreadStrategy
@@ -39,6 +39,7 @@ __all__ = (
     "InetAddress",
     "ListenError",
     "LogEvents",
+    "Observer",
     "OptionError",
     "OptionTypeError",
     "PeerGoneError",

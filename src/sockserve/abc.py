@@ -24,9 +24,7 @@ __all__ = (
     "Job",
     "Listener",
     "Loop",
-    "Observer",
     "Runner",
-    "SelectiveObserver",
     "Strategy",
     "Timer",
     "Transport",
@@ -169,7 +167,8 @@ class Job(Protocol):
         ...
 
     @request.setter
-    def request(self, request: object, /) -> None: ...
+    def request(self, request: object, /) -> None:
+        """Let the handler get another."""
 
     @property
     def client_address(self) -> object:
@@ -314,30 +313,4 @@ class Strategy(Protocol):
 
     def start(self, loop: Loop, core: Core, /) -> Runner:
         """Make the runner of one server. It starts no thread and no process before it has work."""
-        ...
-
-
-class Observer(Protocol):
-    """
-    Whoever is told of events: called where they happen, in any thread and in forked children.
-
-    What it raises is logged once and swallowed. It may have a method ``wants(kind) -> bool``, that is asked
-    before an event of this kind is made: the others then cost nothing.
-    """
-
-    def __call__(self, event: Event, /) -> object:
-        """Take note of *event*."""
-        ...
-
-
-@runtime_checkable
-class SelectiveObserver(Protocol):
-    """An observer that says which events it wants."""
-
-    def __call__(self, event: Event, /) -> object:
-        """Take note of *event*."""
-        ...
-
-    def wants(self, kind: type[Event], /) -> bool:
-        """Whether events of exactly this kind are to be made."""
         ...

@@ -2,14 +2,41 @@
 
 import logging
 from collections.abc import Callable
+from typing import Protocol, runtime_checkable
 
 import attrs
 
 from . import events
-from .abc import Observer, SelectiveObserver
 from .events import Event
 
-__all__ = ("LogEvents", "log_events")
+__all__ = ("LogEvents", "Observer", "SelectiveObserver", "log_events")
+
+
+class Observer(Protocol):
+    """
+    Whoever is told of events: called where they happen, in any thread and in forked children.
+
+    What it raises is logged once and swallowed. It may have a method ``wants(kind) -> bool``, that is asked
+    before an event of this kind is made: the others then cost nothing.
+    """
+
+    def __call__(self, event: Event, /) -> object:
+        """Take note of *event*."""
+        ...
+
+
+@runtime_checkable
+class SelectiveObserver(Protocol):
+    """An observer that says which events it wants."""
+
+    def __call__(self, event: Event, /) -> object:
+        """Take note of *event*."""
+        ...
+
+    def wants(self, kind: type[Event], /) -> bool:
+        """Whether events of exactly this kind are to be made."""
+        ...
+
 
 #: How each event is logged: its level and its text, in which ``e`` is the event. A peer that went away is no
 #: more than a detail; a bug in a handler is an error, with its traceback.

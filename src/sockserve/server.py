@@ -14,9 +14,9 @@ from ._serving.core import ServerCore
 from ._serving.lifecycle import Lifecycle
 from ._serving.period import Period
 from ._validators import callable_or_none, optional_seconds, seconds
-from .abc import Handler, Observer, Strategy, Transport
+from .abc import Handler, Strategy, Transport
 from .errors import OptionError
-from .observers import Emitter, log_events
+from .observers import Emitter, Observer, log_events
 from .stats import Stats
 
 __all__ = ("Server", "serve")

@@ -13,6 +13,7 @@ from sockserve import (
     DatagramRequestHandler,
     ForkStrategy,
     InetAddress,
+    Observer,
     Server,
     StreamRequestHandler,
     SyncStrategy,
@@ -141,7 +142,7 @@ strategies: list[abc.Strategy] = [SyncStrategy(), ThreadStrategy(), ThreadPoolSt
 covariant: abc.Transport[object, object] = TcpTransport(ADDRESS)
 listener: abc.Listener[socket.socket, InetAddress] = TcpTransport(ADDRESS).listen()
 arrival: abc.Arrival[Packet, InetAddress] = UdpTransport(ADDRESS).listen().accept()
-observer: abc.Observer = log_events
+observer: Observer = log_events
 
 
 def _loop_and_core(server: Server[socket.socket, InetAddress]) -> tuple[abc.Loop, abc.Core, abc.Runner]:

@@ -43,6 +43,7 @@ class RequestJob(Generic[R, A]):
 
     @request.setter
     def request(self, request: object) -> None:
+        """Let the handler get another."""
         self._arrival.replace(request)
 
     @property

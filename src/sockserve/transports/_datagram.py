@@ -9,6 +9,7 @@ import attrs
 from ..abc import DatagramRequest
 from ..addresses import RawAddress
 from ..errors import DatagramTruncated, PeerGoneError
+from ._listener import SocketListener
 from ._ready import readable
 
 __all__ = ("DatagramArrival", "DatagramListener")
@@ -62,32 +63,22 @@ class DatagramArrival(Generic[A]):
 
 
 @attrs.define(eq=False)
-class DatagramListener(Generic[A]):
+class DatagramListener(SocketListener[A]):
     """
     A bound datagram socket.
 
     Args:
-        sock: The socket; this object closes it.
-        address: Where it is bound.
         peer: Makes the client's address from what recvfrom(2) gave.
         max_packet_size: Bytes; a longer datagram is dropped with `DatagramTruncated`.
-        cleanup: Called once, after the socket was closed by `close`.
     """
 
-    sock: socket.socket
-    address: A
     peer: Callable[[RawAddress], A]
     max_packet_size: int
-    cleanup: Callable[[], None] | None = None
 
     @property
     def stream(self) -> bool:
         """No: arrivals are datagrams."""
         return False
-
-    def fileno(self) -> int:
-        """Return the socket's descriptor, -1 once it is closed."""
-        return self.sock.fileno()
 
     def accept(self) -> DatagramArrival[A]:
         """Receive one datagram. One byte more than allowed is asked for, to see that none was cut off."""
@@ -98,13 +89,6 @@ class DatagramListener(Generic[A]):
         if len(packet) > limit:
             raise DatagramTruncated(self.peer(raw), limit)
         return DatagramArrival((packet, self.sock), self.peer(raw))
-
-    def close(self) -> None:
-        """Close the socket and clean up after it."""
-        self.sock.close()
-        cleanup, self.cleanup = self.cleanup, None
-        if cleanup is not None:
-            cleanup()
 
     def close_copy(self) -> None:
         """Keep the socket: a forked child answers through it."""

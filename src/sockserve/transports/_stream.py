@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 import attrs
 
 from ..addresses import RawAddress
+from ._listener import SocketListener
 from ._ready import readable
 
 __all__ = ("StreamArrival", "StreamListener")
@@ -108,35 +109,25 @@ _NOT_CONNECTED = (errno.ENOTCONN, errno.EINVAL)
 
 
 @attrs.define(eq=False)
-class StreamListener(Generic[A]):
+class StreamListener(SocketListener[A]):
     """
     A listening socket.
 
     Args:
-        sock: The socket; this object closes it.
-        address: Where it listens.
         peer: Makes the client's address from the accepted socket and what accept(2) gave.
         tune: Called with every accepted socket, for options that it does not inherit here.
-        cleanup: Called once, after the socket was closed by `close`.
         poll: Ask whether something has arrived before each accept. For sockets whose O_NONBLOCK flag is not ours
             to set.
     """
 
-    sock: socket.socket
-    address: A
     peer: Callable[[socket.socket, RawAddress], A]
     tune: Callable[[socket.socket], None] | None = None
-    cleanup: Callable[[], None] | None = None
     poll: bool = False
 
     @property
     def stream(self) -> bool:
         """Yes: arrivals are connections."""
         return True
-
-    def fileno(self) -> int:
-        """Return the socket's descriptor, -1 once it is closed."""
-        return self.sock.fileno()
 
     def accept(self) -> StreamArrival[A]:
         """Accept one connection; its socket blocks, whatever the listener and `socket.setdefaulttimeout` say."""
@@ -151,13 +142,6 @@ class StreamListener(Generic[A]):
         except BaseException:
             request.close()
             raise
-
-    def close(self) -> None:
-        """Close the socket and clean up after it."""
-        self.sock.close()
-        cleanup, self.cleanup = self.cleanup, None
-        if cleanup is not None:
-            cleanup()
 
     def close_copy(self) -> None:
         """Close the socket only: what is in the file system is the parent's."""
