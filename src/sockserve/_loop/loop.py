@@ -1,9 +1,10 @@
 """The one accept loop, and the only place that waits."""
 
+import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from ..abc import READ
 from . import pollers
@@ -113,25 +114,29 @@ class EventLoop:
         assert self._wakeup is not None
         return self._wakeup.sender_fileno()
 
-    def run(self, done: Callable[[], bool], opened: Callable[[], object] | None = None) -> None:
+    def run(self, done: Callable[[], bool]) -> None:
+        """Open the loop, and serve callbacks until *done* says so."""
+        with self.opened():
+            self.turn(done)
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[None]:
+        """Be able to wait, and to be woken, for the time of the block."""
+        self._open()
+        try:
+            yield
+        finally:
+            self.close()
+
+    def turn(self, done: Callable[[], bool]) -> None:
         """
         Serve callbacks until *done* says so; it is asked before every wait.
 
-        Args:
-            done: Asked in the loop's thread.
-            opened: Called when the loop can be woken, before anything else.
-
         Raises:
-            BaseException: Whatever a callback raises; the loop is closed then, what it watched stays noted.
+            BaseException: Whatever a callback raises. What is watched stays noted for the next time.
         """
-        self._open()
-        try:
-            if opened is not None:
-                opened()
-            while not done():
-                self._step()
-        finally:
-            self.close()
+        while not done():
+            self._step()
 
     def _open(self) -> None:
         self._thread = threading.get_ident()

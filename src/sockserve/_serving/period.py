@@ -2,7 +2,7 @@
 
 import contextlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, TypeVar
 
 import attrs
@@ -69,6 +69,7 @@ class Service(Generic[R, A]):
     taken: int = attrs.field(init=False, default=0)
     _acceptors: list[Acceptor[R, A]] = attrs.field(init=False, factory=list)
     _timers: list[Timer] = attrs.field(init=False, factory=list)
+    _cadence: Timer | None = attrs.field(init=False, default=None)
     _drain_until: float | None = attrs.field(init=False, default=None)
 
     def enter(self) -> None:
@@ -87,20 +88,18 @@ class Service(Generic[R, A]):
             acceptor.attach()
             self._acceptors.append(acceptor)
         if self.service_actions is not None:
-            self._repeat()
+            self._repeat(self.service_actions)
         if self.deadline is not None:
             self._timers.append(self.loop.call_at(self.deadline, _nothing))
 
-    def _repeat(self) -> None:
-        """Call ``service_actions`` at its cadence."""
-        assert self.service_actions is not None
-        self._timers[:] = [self.loop.call_at(self.loop.time() + self.poll_interval, self._tick)]
+    def _repeat(self, service_actions: Callable[[], object]) -> None:
+        """Call *service_actions* in ``poll_interval`` seconds, and again."""
 
-    def _tick(self) -> None:
-        assert self.service_actions is not None
-        self.service_actions()
-        if not self.left.is_set():
-            self._repeat()
+        def tick() -> None:
+            self._repeat(service_actions)
+            service_actions()
+
+        self._cadence = self.loop.call_at(self.loop.time() + self.poll_interval, tick)
 
     def _admit(self, arrival: Arrival[R, A]) -> None:
         self.taken += 1
@@ -160,8 +159,9 @@ class Service(Generic[R, A]):
             return
         self.stop_accepting()
         self.core.on_idle = None
-        for timer in self._timers:
-            timer.cancel()
+        for timer in (*self._timers, self._cadence):
+            if timer is not None:
+                timer.cancel()
         self.on_left()
         self.left.set()
 
@@ -173,6 +173,7 @@ class Period:
     loop: EventLoop
     services: Sequence[Service[object, object]]
     ask_to_stop: Callable[[], object]
+    _served: list[Service[object, object]] = attrs.field(init=False, factory=list)
 
     def run(self) -> None:
         """
@@ -183,32 +184,36 @@ class Period:
             OSError: A listener is of no use any more.
             BaseException: What ``service_actions`` raised.
         """
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(interruptible(self.ask_to_stop))
-            stack.callback(self._leave_all)
-            self.loop.run(self._done, lambda: self._enter_all(stack))
-
-    def _enter_all(self, stack: contextlib.ExitStack) -> None:
-        stack.enter_context(wake_on_signals(self.loop))
-        for service in self.services:
-            service.core.leave_loop = self._leave_in_child
-            service.enter()
+        with (
+            interruptible(self.ask_to_stop),
+            self._left_at_the_end(),
+            self.loop.opened(),
+            wake_on_signals(self.loop),  # let go of before the loop closes what signals are written to
+        ):
+            for service in self.services:
+                service.core.leave_loop = self._leave_in_child
+                service.enter()
+                self._served.append(service)
+            self.loop.turn(self._done)
 
     def _done(self) -> bool:
-        """Leave the services that are done; those that remain are still served."""
-        waiting = [service for service in self.services if not service.left.is_set()]
-        remaining = [service for service in waiting if not service.done()]
-        if not remaining:
+        """Leave the services that are done, if others remain."""
+        done = [service for service in self._served if service.done()]
+        if len(done) == len(self._served):
             return True  # the last are left when the loop is closed: then they can be served again at once
-        for service in waiting:
-            if service not in remaining:
-                service.leave()
+        for service in done:
+            self._served.remove(service)
+            service.leave()
         return False
 
-    def _leave_all(self) -> None:
-        for service in self.services:
-            service.core.leave_loop = None
-            service.leave()
+    @contextlib.contextmanager
+    def _left_at_the_end(self) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            for service in self.services:
+                service.core.leave_loop = None
+                service.leave()
 
     def _leave_in_child(self) -> None:
         """In a forked child: the loop and the stream listeners of all its servers are not ours."""

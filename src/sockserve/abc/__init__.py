@@ -1,0 +1,40 @@
+"""
+The interfaces between the parts. Who writes a transport or a strategy implements these and nothing else.
+
+A transport makes a `Listener`, whose arrivals become jobs; a strategy makes a `Runner`, which is given jobs. A
+strategy knows neither transports nor handlers, a transport neither strategies nor handlers.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from typing_extensions import TypeVar
+
+from ._loop import READ, WRITE, Loop, Timer
+from ._strategy import Core, Job, Runner, Strategy
+from ._transport import Arrival, Configure, DatagramRequest, Listener, Transport
+
+__all__ = (
+    "READ",
+    "WRITE",
+    "Arrival",
+    "Configure",
+    "Core",
+    "DatagramRequest",
+    "Handler",
+    "Job",
+    "Listener",
+    "Loop",
+    "Runner",
+    "Strategy",
+    "Timer",
+    "Transport",
+)
+
+R = TypeVar("R")
+A = TypeVar("A")
+
+#: What answers: called with the request, the client's address and the server. The result is not used. A plain
+#: callable type and neither a callback protocol nor ``type[...]``, since only so do type checkers explain a
+#: handler that does not fit (docs/design/0003-typing.md).
+Handler: TypeAlias = Callable[[R, A, Any], object]  # type: ignore[explicit-any]  # servers of any type variables

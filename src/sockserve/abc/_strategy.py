@@ -1,0 +1,137 @@
+"""Between a strategy and the server: jobs, and who runs them."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol, runtime_checkable
+
+from ..events import Event
+from ._loop import Loop
+from ._transport import Listener
+
+__all__ = ("Core", "Job", "Runner", "Strategy")
+
+
+class Job(Protocol):
+    """One request on its way. A strategy calls either `run`, or `disown` and later `settle`."""
+
+    @property
+    def stream(self) -> bool:
+        """Whether the request is a connection."""
+        ...
+
+    @property
+    def request(self) -> object:
+        """What the handler will be given; replaceable before `run`."""
+        ...
+
+    @request.setter
+    def request(self, request: object, /) -> None:
+        """Let the handler get another."""
+
+    @property
+    def client_address(self) -> object:
+        """Whom the request came from."""
+        ...
+
+    def run(self) -> bool:
+        """
+        Do it all: the handshake, the handler, the report of its failure, the goodbye. Called once.
+
+        Returns:
+            Whether the handler succeeded. A peer that went away is no failure.
+
+        Raises:
+            BaseException: Only what is neither an Exception nor SystemExit, after the request was closed.
+        """
+        ...
+
+    def disown(self, *, end_input: Callable[[], None], abort: Callable[[], None]) -> None:
+        """
+        Close this process's copy: another process has begun to run the request.
+
+        Without it, clients of a forked server never see the end of their connection. *end_input* and *abort*
+        do from here on what the methods of these names did.
+        """
+        ...
+
+    def settle(self, *, ok: bool) -> None:
+        """Say how a disowned job ended."""
+        ...
+
+    def end_input(self) -> None:
+        """Let the handler see the end of its input. Any thread; never raises."""
+        ...
+
+    def abort(self) -> None:
+        """Let every wait of the handler for its peer end. Any thread; never raises."""
+        ...
+
+
+class Core(Protocol):
+    """The server's face to its strategy."""
+
+    @property
+    def listeners(self) -> "Sequence[Listener[object, object]]":
+        """The open endpoints."""
+        ...
+
+    @property
+    def address(self) -> object:
+        """Where the server listens, for events."""
+        ...
+
+    def wants(self, kind: type[Event], /) -> bool:
+        """Whether events of this kind are to be made at all."""
+        ...
+
+    def emit(self, event: Event, /) -> None:
+        """Hand *event* to the observer. Never raises."""
+        ...
+
+    def request_stop(self, grace: float | None = None, /) -> None:
+        """Ask the server to stop, as `Server.request_stop` does."""
+        ...
+
+    def enter_child(self, relay: Callable[[float | None], None], /) -> None:
+        """
+        Turn this copy of the server, in a process just forked, into that of one request.
+
+        Stream listeners, the loop and its wake-up are let go, SIGINT is ignored, locks are new; a
+        ``request_stop`` made here calls *relay* with its grace.
+        """
+        ...
+
+
+@runtime_checkable
+class Runner(Protocol):
+    """A strategy at work for one server."""
+
+    @property
+    def full(self) -> bool:
+        """Whether no job can be taken now. The loop then stops accepting until `Loop.resume`."""
+        ...
+
+    def submit(self, job: Job, /) -> None:
+        """
+        Take *job*; called in the loop's thread, never when `full`.
+
+        What this raises costs that request alone: it is closed and reported.
+        """
+        ...
+
+    def close(self, deadline: float | None, /) -> None:
+        """
+        Wait for what is in flight, as the strategy's options say, and release everything.
+
+        *deadline* is on the loop's clock; None sets none. What is left then is abandoned. No job is submitted
+        any more, and the loop does not run.
+        """
+        ...
+
+
+@runtime_checkable
+class Strategy(Protocol):
+    """Where requests run: a frozen value."""
+
+    def start(self, loop: Loop, core: Core, /) -> Runner:
+        """Make the runner of one server. It starts no thread and no process before it has work."""
+        ...
