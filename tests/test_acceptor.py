@@ -59,7 +59,6 @@ class Bench:
         self.admitted: list[Any] = []
         self.truncated: list[DatagramTruncated] = []
         self.batches = 0
-        self.stop = False
         self.on_admit: Callable[[], object] = lambda: None
         self.acceptor: Acceptor[Any, Any] = Acceptor(
             loop=self.loop,
@@ -68,7 +67,7 @@ class Bench:
             runner=self.runner,
             admit=self._admit,
             truncated=self.truncated.append,
-            pressing=lambda: self.stop,
+            before_batch=lambda: None,
             after_batch=self._after,
         )
         self.poller.ready = [(FD, READ)]
@@ -83,7 +82,7 @@ class Bench:
 
     def rounds(self, number: int) -> None:
         left = iter(range(number + 1))
-        self.loop.run(lambda: next(left) == number)
+        self.loop.run(lambda: (self.loop.called(), next(left) == number)[1])
 
 
 def _error(name: str) -> OSError:
@@ -186,7 +185,7 @@ def test_a_stop_ends_a_batch() -> None:
     """What waits behind stays in the kernel's queue."""
     bench = Bench()
     bench.listener.queue = [1, 2, 3]
-    bench.on_admit = lambda: setattr(bench, "stop", True)
+    bench.on_admit = bench.loop.wake
     bench.rounds(1)
     assert bench.admitted == [1]
     assert bench.listener.queue == [2, 3]

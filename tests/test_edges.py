@@ -191,7 +191,7 @@ def test_cancelled_timers_are_swept() -> None:
     for timer in made[:-1]:
         timer.cancel()
     assert len(timers) == 1
-    assert len(timers._heap) < 200
+    assert len(timers.heap) < 200
     assert timers.next_due() == 9999.0
 
 

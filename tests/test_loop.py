@@ -155,7 +155,7 @@ def test_timers_behave_as_a_sorted_list(steps: list[tuple[str, int]], now: int) 
             made[index].cancel()
             model.pop(index, None)
         assert len(timers) == len(model)
-        assert len(timers._heap) <= 2 * len(model) + 66
+        assert len(timers.heap) <= 2 * len(model) + 66
     timers.run(now)
     assert ran == [number for when, number in sorted(model.values()) if when <= now]
     for timer in made:

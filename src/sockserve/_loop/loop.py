@@ -38,6 +38,7 @@ class EventLoop:
         self._soon: deque[Callable[[], object]] = deque()
         self._paused: set[Callable[[], object]] = set()
         self._thread: int | None = None
+        self._called = False  # somebody wants the loop's attention
 
     # What runners use.
 
@@ -82,8 +83,19 @@ class EventLoop:
         for resumed in paused:
             resumed()
 
-    def timer_due(self) -> bool:
-        """Whether a timer waits for its call: a long batch of other work should end."""
+    def called(self) -> bool:
+        """Whether `wake` was called or a timer ran since this was last asked; true when the loop opens."""
+        if not self._called:
+            return False
+        self._called = False  # before the caller looks for the reason: who calls later is heard the next time
+        return True
+
+    @property
+    def pressing(self) -> bool:
+        """Whether a long batch should end: `wake` was called, or a timer waits for its call."""
+        return self._called or (bool(self._timers.heap) and self._timer_due())
+
+    def _timer_due(self) -> bool:
         when = self._timers.next_due()
         return when is not None and when <= self.time()
 
@@ -94,6 +106,7 @@ class EventLoop:
         The loop's own thread writes as well: a signal handler runs there in the middle of the wait, which then
         goes on (PEP 475).
         """
+        self._called = True
         wakeup = self._wakeup
         if wakeup is not None:
             wakeup.wake()
@@ -140,6 +153,7 @@ class EventLoop:
 
     def _open(self) -> None:
         self._thread = threading.get_ident()
+        self._called = True
         try:
             self._poller = (self._make_poller or pollers.default_poller)()
             self._wakeup = Wakeup()
@@ -154,19 +168,22 @@ class EventLoop:
         poller, wakeup, callbacks = self._poller, self._wakeup, self._callbacks
         assert poller is not None
         assert wakeup is not None
-        for fd, mask in poller.wait(self._patience()):
+        timers, soon = self._timers, self._soon
+        patience = self._patience() if soon or timers.heap else None
+        for fd, mask in poller.wait(patience):
             callback = callbacks.get(fd)
             if callback is not None:
                 callback(mask)
             elif fd == wakeup.fileno():
                 wakeup.drain()
-        if len(self._timers):
-            self._timers.run(self.time())
-        for _ in range(len(self._soon)):
-            self._soon.popleft()()
+        if timers.heap and timers.run(self.time()):
+            self._called = True
+        if soon:
+            for _ in range(len(soon)):
+                soon.popleft()()
 
     def _patience(self) -> float | None:
-        """Seconds to wait at most; None: until something happens, which costs nothing."""
+        """Seconds to wait at most; None: until something happens."""
         if self._soon:
             return 0.0
         when = self._timers.next_due()

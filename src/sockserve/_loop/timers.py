@@ -25,48 +25,59 @@ class Timer:
 
 
 class Timers:
-    """All timers of a loop. Belongs to the loop's thread."""
+    """
+    All timers of a loop. Belongs to the loop's thread.
+
+    Attributes:
+        heap: Empty if there is none: a loop looks at it without a call.
+    """
 
     def __init__(self) -> None:
-        self._heap: list[tuple[float, int, Timer]] = []
+        self.heap: list[tuple[float, int, Timer]] = []
         self._order = itertools.count()  # equal times run in the order in which they were asked for
         self._dead = 0
 
     def __len__(self) -> int:
         """Count the timers that are still to run."""
-        return len(self._heap) - self._dead
+        return len(self.heap) - self._dead
 
     def add(self, when: float, callback: Callable[[], object]) -> Timer:
         """Add a call that is due at *when*."""
         timer = Timer(when, callback, self)
-        heapq.heappush(self._heap, (when, next(self._order), timer))
+        heapq.heappush(self.heap, (when, next(self._order), timer))
         return timer
 
     def cancelled(self) -> None:
         """Count a cancelled timer, and sweep when most are: memory stays proportional to the live ones."""
         self._dead += 1
-        if self._dead > _SWEEP and self._dead * 2 > len(self._heap):
-            self._heap = [entry for entry in self._heap if entry[2].callback is not None]
-            heapq.heapify(self._heap)
+        if self._dead > _SWEEP and self._dead * 2 > len(self.heap):
+            self.heap[:] = [entry for entry in self.heap if entry[2].callback is not None]
+            heapq.heapify(self.heap)
             self._dead = 0
 
     def next_due(self) -> float | None:
         """Say when the next call is due; None if none is."""
-        heap = self._heap
+        heap = self.heap
         while heap and heap[0][2].callback is None:
             heapq.heappop(heap)
             self._dead -= 1
         return heap[0][0] if heap else None
 
-    def run(self, now: float) -> None:
-        """Make the calls that are due. One that is added meanwhile and due at once waits for the next round."""
+    def run(self, now: float) -> bool:
+        """
+        Make the calls that are due. One that is added meanwhile and due at once waits for the next round.
+
+        Returns:
+            Whether there was one.
+        """
         due = []
         while (when := self.next_due()) is not None and when <= now:
-            due.append(heapq.heappop(self._heap)[2])
+            due.append(heapq.heappop(self.heap)[2])
         for timer in due:
             callback, timer.callback = timer.callback, None
             if callback is not None:
                 callback()
+        return bool(due)
 
 
 _SWEEP = 64  # cancelled timers below this number are not worth a sweep

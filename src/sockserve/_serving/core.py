@@ -52,10 +52,17 @@ class ServerCore(Generic[R, A]):
     # Reentrant: a signal handler may ask for the stats while this thread counts.
     _lock: threading.RLock = attrs.field(init=False, factory=threading.RLock)
     _jobs: set[RequestJob[R, A]] = attrs.field(init=False, factory=set)
-    _accepted: int = 0
     _finished: int = 0
     _failed: int = 0
     _refused: int = 0
+    # What the observer wants of the two events that every request has.
+    _tells_accepted: bool = False
+    tells_finished: bool = False
+
+    def ask_observer(self) -> None:
+        """Ask what the observer wants: once for a batch of requests, since it may change its mind."""
+        self._tells_accepted = self.emitter.wants(Accepted)
+        self.tells_finished = self.emitter.wants(Finished)
 
     def wants(self, kind: type[Event], /) -> bool:
         """See `sockserve.abc.Core.wants`."""
@@ -82,17 +89,17 @@ class ServerCore(Generic[R, A]):
     def stats(self) -> Stats:
         """Return the counts of one moment."""
         with self._lock:
-            return Stats(self._accepted, len(self._jobs), self._finished, self._failed, self._refused)
+            active = len(self._jobs)
+            accepted = active + self._finished + self._failed
+            return Stats(accepted, active, self._finished, self._failed, self._refused)
 
     def admit(self, runner: Runner, arrival: Arrival[R, A]) -> None:
         """Verify an arrival and hand it to *runner*."""
         if self.verify is not None and not self._verified(self.verify, arrival):
             return
         job = RequestJob(self, arrival)
-        with self._lock:
-            self._accepted += 1
-            self._jobs.add(job)
-        if self.emitter.wants(Accepted):
+        self._jobs.add(job)  # atomic; from here on it counts as accepted
+        if self._tells_accepted:
             self.emit(Accepted(server_address=self.address, client_address=arrival.client_address))
         try:
             runner.submit(job)
@@ -135,15 +142,13 @@ class ServerCore(Generic[R, A]):
         if self.wants(type(event)):
             self.emit(event)
 
-    def ended(self, job: RequestJob[R, A], *, ok: bool, duration: float) -> None:
-        """Count and report a request that has ended in this process."""
-        self.settled(job, ok=ok)
-        if self.emitter.wants(Finished):
-            self.emit(
-                Finished(server_address=self.address, client_address=job.client_address, duration=duration, ok=ok)
-            )
+    def finished(self, job: RequestJob[R, A], *, ok: bool, duration: float) -> None:
+        """Report a request that has ended in this process."""
+        self.emit(
+            Finished(server_address=self.address, client_address=job.client_address, duration=duration, ok=ok)
+        )
 
-    def settled(self, job: RequestJob[R, A], *, ok: bool) -> None:
+    def settled(self, job: RequestJob[R, A], ok: bool) -> None:
         """Count a request that has ended, here or in another process."""
         with self._lock:
             self._jobs.discard(job)

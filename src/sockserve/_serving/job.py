@@ -55,7 +55,7 @@ class RequestJob(Generic[R, A]):
         """See `sockserve.abc.Job.run`."""
         core, arrival = self.core, self._arrival
         token = current_job.set(self)  # type: ignore[arg-type]  # of whatever request and address
-        began = time.monotonic()
+        began = time.monotonic() if core.tells_finished else None
         ok = False
         try:
             core.handler(arrival.open(), arrival.client_address, core.server)
@@ -64,7 +64,9 @@ class RequestJob(Generic[R, A]):
             ok = self._explain(error)
         finally:
             arrival.finish()
-            core.ended(self, ok=ok, duration=time.monotonic() - began)
+            core.settled(self, ok)
+            if began is not None:
+                core.finished(self, ok=ok, duration=time.monotonic() - began)
             current_job.reset(token)
         return ok
 
@@ -80,7 +82,9 @@ class RequestJob(Generic[R, A]):
     def reject(self) -> None:
         """Close a request that no strategy runs."""
         self._arrival.finish()
-        self.core.ended(self, ok=False, duration=0.0)
+        self.core.settled(self, ok=False)
+        if self.core.tells_finished:
+            self.core.finished(self, ok=False, duration=0.0)
 
     def disown(self, *, end_input: Callable[[], None], abort: Callable[[], None]) -> None:
         """See `sockserve.abc.Job.disown`."""

@@ -1,6 +1,7 @@
 """One time of serving: servers on one loop, from the first accept until all have been left."""
 
 import contextlib
+import functools
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, TypeVar
@@ -74,16 +75,18 @@ class Service(Generic[R, A]):
 
     def enter(self) -> None:
         """Begin to accept."""
+        # Called for each request: where none are counted, without a detour.
+        counts = self.limit is not None
         for listener in self.core.listeners:
             acceptor = Acceptor(
                 loop=self.loop,
                 core=self.core,
                 listener=listener,
                 runner=self.runner,
-                admit=self._admit,
+                admit=self._admit if counts else functools.partial(self.core.admit, self.runner),
                 truncated=self.core.truncated,
-                pressing=self._pressing,
-                after_batch=self.service_actions or _nothing,
+                before_batch=self.core.ask_observer,
+                after_batch=self.service_actions,
             )
             acceptor.attach()
             self._acceptors.append(acceptor)
@@ -104,12 +107,11 @@ class Service(Generic[R, A]):
     def _admit(self, arrival: Arrival[R, A]) -> None:
         self.taken += 1
         self.core.admit(self.runner, arrival)
-
-    def _pressing(self) -> bool:
-        return self.wish(self.number) is not None or self.taken == self.limit or self.loop.timer_due()
+        if self.taken == self.limit:
+            self.loop.wake()  # ends the batch, and lets the loop ask whether it is done
 
     def done(self) -> bool:
-        """Whether the server is to be left now. Asked before every wait."""
+        """Whether the server is to be left now. Asked at first, after every wake-up call and every timer."""
         wish = self.wish(self.number)
         if wish is None:
             return self._over()
@@ -197,7 +199,9 @@ class Period:
             self.loop.turn(self._done)
 
     def _done(self) -> bool:
-        """Leave the services that are done, if others remain."""
+        """Leave the services that are done, if others remain. Only a call or a timer can make one so."""
+        if not self.loop.called():
+            return False
         done = [service for service in self._served if service.done()]
         if len(done) == len(self._served):
             return True  # the last are left when the loop is closed: then they can be served again at once

@@ -26,7 +26,7 @@ class ForkStrategy:
     Run every request in a process of its own, a copy of this one.
 
     Children are reaped as they end, each by its own descriptor; no other child of the process is touched. A child
-    ignores SIGINT; its first SIGTERM ends the input of its request, its second the process. It leaves with
+    ignores SIGINT, and SIGTERM ends the input of its request, no more. It leaves with
     `os._exit`: neither atexit functions nor ``finally`` clauses further out run, stdout and stderr are flushed.
 
     Args:
@@ -156,12 +156,11 @@ def _flush() -> None:
 
 @attrs.frozen
 class _EndInput:
-    """The child's SIGTERM: first a gentle end, then the usual one."""
+    """The child's SIGTERM: its handler sees the end of the input. Any number of them is one."""
 
     job: Job
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_DFL)
         self.job.end_input()
 
 

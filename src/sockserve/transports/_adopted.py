@@ -11,10 +11,9 @@ from ..abc import Listener
 from ..addresses import InetAddress, inet_address, unix_address
 from ..errors import CompositionError, ListenError, OptionError, OptionTypeError
 from ._datagram import DatagramListener
-from ._inet import inet_peer
+from ._inet import datagram_peer, inet_peer
 from ._stream import StreamListener
 from ._udp import MAX_PACKET_SIZE
-from ._udp import datagram_peer as udp_peer
 from ._unix_datagram import datagram_peer as unix_peer
 from ._unix_stream import stream_peer
 
@@ -135,7 +134,7 @@ def _stream_listener(sock: socket.socket) -> _AnyListener:
 
 def _datagram_listener(sock: socket.socket) -> _AnyListener:
     if sock.family in _INET:
-        return DatagramListener[InetAddress](sock, inet_address(sock.getsockname()), udp_peer, _MOST)
+        return DatagramListener[InetAddress](sock, inet_address(sock.getsockname()), datagram_peer(sock), _MOST)
     return DatagramListener(sock, unix_address(sock.getsockname()), unix_peer, _MOST)
 
 

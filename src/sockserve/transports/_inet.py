@@ -1,6 +1,7 @@
 """IP addresses: checking them early, resolving them once, binding."""
 
 import errno
+import functools
 import ipaddress
 import re
 import socket
@@ -12,7 +13,7 @@ from .._validators import fail, fail_type
 from ..addresses import InetAddress, RawAddress, inet_address
 from ..errors import CompositionError, ListenError
 
-__all__ = ("bind_inet", "check_address", "check_reuse_port", "inet_peer", "reuse_port")
+__all__ = ("bind_inet", "check_address", "check_reuse_port", "datagram_peer", "inet_peer", "reuse_port")
 
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)", re.IGNORECASE)
 _NAME_LENGTH = 253  # RFC 1035, 2.3.4, less the root's dot and length octet
@@ -81,6 +82,21 @@ def inet_peer(_request: socket.socket, raw: RawAddress) -> InetAddress:
     """Make the client's address of an accepted connection."""
     assert isinstance(raw, tuple)
     return inet_address(raw)
+
+
+def ipv6_peer(raw: RawAddress) -> InetAddress:
+    """Make the client's address of a datagram received over IPv6."""
+    assert isinstance(raw, tuple)
+    return inet_address(raw)
+
+
+#: The same over IPv4, whose address is a pair already: one call into C for each datagram.
+ipv4_peer = cast("Callable[[RawAddress], InetAddress]", functools.partial(tuple.__new__, InetAddress))
+
+
+def datagram_peer(sock: socket.socket) -> Callable[[RawAddress], InetAddress]:
+    """Choose what makes the client's address for what *sock* receives."""
+    return ipv4_peer if sock.family == socket.AF_INET else ipv6_peer
 
 
 #: What a system without IPv6 says when one of its sockets is made or bound.

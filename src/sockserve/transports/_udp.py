@@ -6,9 +6,9 @@ import attrs
 
 from .._validators import boolean, callable_or_none, count
 from ..abc import Configure
-from ..addresses import InetAddress, RawAddress, inet_address
+from ..addresses import InetAddress, inet_address
 from ._datagram import DatagramListener
-from ._inet import bind_inet, check_address, check_reuse_port, reuse_port
+from ._inet import bind_inet, check_address, check_reuse_port, datagram_peer, reuse_port
 
 __all__ = ("UdpTransport",)
 
@@ -56,16 +56,10 @@ class UdpTransport:
             ListenError: The name is not known, the address in use or not to be had.
         """
         sock = bind_inet(self.address, socket.SOCK_DGRAM, self._prepare, dual=False)
-        return DatagramListener(sock, inet_address(sock.getsockname()), datagram_peer, self.max_packet_size)
+        return DatagramListener(sock, inet_address(sock.getsockname()), datagram_peer(sock), self.max_packet_size)
 
     def _prepare(self, sock: socket.socket) -> None:
         if self.reuse_port:
             reuse_port(sock)
         if self.configure is not None:
             self.configure(sock)
-
-
-def datagram_peer(raw: RawAddress) -> InetAddress:
-    """Make the client's address of a received datagram."""
-    assert isinstance(raw, tuple)
-    return inet_address(raw)
