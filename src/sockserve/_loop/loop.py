@@ -38,6 +38,7 @@ class EventLoop:
         self._soon: deque[Callable[[], object]] = deque()
         self._paused: set[Callable[[], object]] = set()
         self._thread: int | None = None
+        self._abandoned: tuple[Poller | None, Wakeup | None] = None, None
         self._called = False  # somebody wants the loop's attention
 
     # What runners use.
@@ -189,8 +190,18 @@ class EventLoop:
         when = self._timers.next_due()
         return None if when is None else max(0.0, when - self.time())
 
+    def abandon(self) -> None:
+        """
+        In a forked child: never touch poller and wake-up again, which are the parent's.
+
+        They are kept, not closed: that would take some forty more page faults, a good part of what a short child
+        costs, and nothing waits for their descriptors' end.
+        """
+        self._abandoned = self._poller, self._wakeup
+        self._poller = self._wakeup = self._thread = None
+
     def close(self) -> None:
-        """Release poller and wake-up: at the end of `run`, and of our copies in a forked child."""
+        """Release poller and wake-up."""
         poller, self._poller = self._poller, None
         wakeup, self._wakeup = self._wakeup, None
         self._thread = None

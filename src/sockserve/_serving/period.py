@@ -221,7 +221,7 @@ class Period:
 
     def _leave_in_child(self) -> None:
         """In a forked child: the loop and the stream listeners of all its servers are not ours."""
-        self.loop.close()
+        self.loop.abandon()
         for service in self.services:
             for listener in service.core.listeners:
                 listener.close_copy()
