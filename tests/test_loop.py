@@ -214,6 +214,32 @@ def test_a_wakeup_is_readable_once_for_many_wakes() -> None:
     wakeup.wake()  # nobody to wake
 
 
+def test_a_wake_in_the_middle_of_a_drain_is_not_the_last_one_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another thread may wake at any point of drain(): the next wake makes it readable all the same."""
+    wakeup = Wakeup()
+
+    class Interrupted:
+        """A receiver during whose recv another thread wakes."""
+
+        def __init__(self, sock: socket.socket) -> None:
+            self.sock = sock
+
+        def recv(self, size: int) -> bytes:
+            wakeup.wake()
+            return self.sock.recv(size)
+
+    real = wakeup._receiver
+    try:
+        wakeup.wake()
+        monkeypatch.setattr(wakeup, "_receiver", Interrupted(real))
+        wakeup.drain()
+        monkeypatch.setattr(wakeup, "_receiver", real)
+        wakeup.wake()
+        assert real.recv(10) == b"\0"
+    finally:
+        wakeup.close()
+
+
 def test_a_wakeup_whose_buffer_is_full_does_not_block() -> None:
     """C code may have filled it (signal.set_wakeup_fd)."""
     wakeup = Wakeup()

@@ -37,12 +37,18 @@ class Wakeup:
             pass  # full: readable already; closed: there is nobody to wake
 
     def drain(self, _mask: int = 0) -> None:
-        """Take what was written. What is asked for after this call begins makes it readable again."""
-        self._pending = False
+        """
+        Take what was written. Whoever drains looks for the reasons after this, never before.
+
+        The flag is cleared last: a `wake` in the middle is then either skipped, and its reason seen by who drains,
+        or makes it readable again. Cleared first, its byte could be taken here and the flag stay set: no later
+        `wake` would be heard (seen, as a pool that stopped serving under load).
+        """
         try:
             self._receiver.recv(4096)
         except BlockingIOError:
             pass
+        self._pending = False
 
     def close(self) -> None:
         """Close both sockets."""
