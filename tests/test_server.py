@@ -429,7 +429,7 @@ def test_the_default_observer_wants_what_its_logger_lets_through() -> None:
     """And knows events of others."""
     logger = logging.getLogger("sockserve.test")
     logger.setLevel(logging.WARNING)
-    observer = LogEvents("sockserve.test")
+    observer = LogEvents(logger)
     assert not observer.wants(Accepted)
     assert observer.wants(HandlerFailed)
     assert not observer.wants(Event)
