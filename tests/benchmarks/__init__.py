@@ -1,0 +1,1 @@
+"""Benchmarks: sockserve beside the standard library's socketserver, in one run. Programs, not tests."""

@@ -1,0 +1,19 @@
+"""What the servers answer: the same few bytes and the same function on both sides of a comparison."""
+
+__all__ = ("PONG", "REQUEST_SIZE", "dns_reply")
+
+#: Bytes asked for in one recv: a PING of redis-benchmark has 14.
+REQUEST_SIZE = 4096
+
+#: What a Redis server answers a PING with (RESP, simple string).
+PONG = b"+PONG\r\n"
+
+# RFC 1035, 4.1.1: a response, recursion desired and available, no error; one question, one answer.
+_FLAGS_AND_COUNTS = b"\x81\x80\0\1\0\1\0\0\0\0"
+# RFC 1035, 4.1.3 and 4.1.4: the name of the question, type A, class IN, 60 seconds, 127.0.0.1.
+_ANSWER = b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4\x7f\0\0\1"
+
+
+def dns_reply(query: bytes) -> bytes:
+    """Answer a query of one question and nothing else: its id, fixed flags, its question, a fixed A record."""
+    return query[:2] + _FLAGS_AND_COUNTS + query[12:] + _ANSWER

@@ -1,0 +1,105 @@
+"""The comparisons, as a table: name, our server, the peer's, the load, what we want to reach."""
+
+import attrs
+from typing_extensions import override
+
+from .loads import DnsPerf, ImportProbe, Load, LoadProbe, RedisBenchmark, ShutdownProbe
+from .measure import Comparison, Probe
+
+__all__ = ("Case", "Target", "all_cases")
+
+
+@attrs.frozen
+class Target:
+    """
+    What a comparison should reach.
+
+    Args:
+        measure: Of what.
+        field: The field of `Comparison` that is looked at.
+        bound: The number.
+        least: Whether the number is the least or the most that will do.
+    """
+
+    measure: str
+    field: str
+    bound: float
+    least: bool
+
+    def met_by(self, comparison: Comparison) -> bool:
+        """Whether it was reached."""
+        value: float = getattr(comparison, self.field)
+        return value >= self.bound if self.least else value <= self.bound
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.field.replace('_', ' ')} {'≥' if self.least else '≤'} {self.bound:g}"
+
+
+@attrs.frozen(kw_only=True)
+class Case:
+    """One comparison. *rounds* is its own number of pairs, where the usual one does not fit."""
+
+    name: str
+    ours: Probe
+    peer: Probe
+    targets: tuple[Target, ...] = ()
+    load: Load | None = None
+    rounds: int | None = None
+
+
+def _ratio(measure: str, *, least: float | None = None, most: float | None = None) -> Target:
+    bound = most if least is None else least
+    assert bound is not None
+    return Target(measure, "ratio", bound, least is not None)
+
+
+_CONNECTIONS = RedisBenchmark(clients=50)
+_QUERIES = DnsPerf()
+
+#: Name, our server, the peer's, load, share of ``--requests`` (forks take long, datagrams do not), targets.
+_LOADED: tuple[tuple[str, str, str, Load, float, tuple[Target, ...]], ...] = (
+    ("thread", "sockserve-thread", "stdlib-thread", _CONNECTIONS, 1.0, (_ratio("throughput", least=1.05),)),
+    ("thread-daemon", "sockserve-thread-daemon", "stdlib-thread-daemon", _CONNECTIONS, 1.0,
+     (_ratio("throughput", least=1.05),)),
+    ("thread-pool", "sockserve-thread-pool", "stdlib-thread", _CONNECTIONS, 1.0,
+     (_ratio("throughput", least=1.8), _ratio("cpu", most=0.6))),
+    ("fork", "sockserve-fork", "stdlib-fork", _CONNECTIONS, 0.25, (_ratio("throughput", least=1.0),)),
+    ("dns", "sockserve-sync-dns", "stdlib-sync-dns", _QUERIES, 10.0, (_ratio("cpu", most=0.8),)),
+)  # fmt: skip
+
+#: Strategies whose idle shutdown is compared with the standard library's TCPServer, and its bound in milliseconds.
+_SHUTDOWN = ("sync", "thread", "thread-pool", "fork")
+_SHUTDOWN_MOST = 5.0
+
+#: What `import sockserve` may not load: none of it is needed to compose a server.
+_HEAVY = ("asyncio", "ssl", "multiprocessing", "concurrent", "greenlet")
+
+
+def all_cases(requests: int) -> list[Case]:
+    """Make all cases, with loads of about *requests* requests."""
+    loaded = [
+        Case(
+            name=name,
+            ours=LoadProbe(ours, load, round(requests * share)),
+            peer=LoadProbe(peer, load, round(requests * share)),
+            targets=targets,
+            load=load,
+        )
+        for name, ours, peer, load, share, targets in _LOADED
+    ]
+    quick = tuple(Target("shutdown", field, _SHUTDOWN_MOST, least=False) for field in ("ours", "ours_highest"))
+    shutdown = [
+        Case(
+            name=f"shutdown-{name}",
+            ours=ShutdownProbe(f"sockserve-{name}"),
+            peer=ShutdownProbe("stdlib-sync"),
+            targets=quick,
+            rounds=30,
+        )
+        for name in _SHUTDOWN
+    ]
+    imported = Case(
+        name="import", ours=ImportProbe("sockserve", _HEAVY), peer=ImportProbe("socketserver"), rounds=15
+    )
+    return [*loaded, *shutdown, imported]

@@ -1,0 +1,107 @@
+"""The servers of the standard library, with the options that make them do what sockserve's do by default."""
+
+import socket
+import socketserver
+import sys
+from typing import Any
+
+from typing_extensions import override
+
+from .answers import PONG, REQUEST_SIZE, dns_reply
+
+_ANYWHERE = ("127.0.0.1", 0)
+
+
+class Pong(socketserver.BaseRequestHandler):
+    """One request, one reply; the server closes."""
+
+    request: socket.socket
+
+    @override
+    def handle(self) -> None:
+        if self.request.recv(REQUEST_SIZE):
+            self.request.sendall(PONG)
+
+
+class Dns(socketserver.BaseRequestHandler):
+    """A fixed A record."""
+
+    request: tuple[bytes, socket.socket]
+    client_address: Any
+
+    @override
+    def handle(self) -> None:
+        data, sock = self.request
+        sock.sendto(dns_reply(data), self.client_address)
+
+
+class _Bound(socketserver.BaseServer):
+    """What the two libraries name differently."""
+
+    socket: socket.socket
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where the server listens."""
+        host, port = self.socket.getsockname()
+        return host, port
+
+    def listen(self) -> None:
+        """Nothing: it was bound when it was made."""
+
+
+class SyncTCP(_Bound, socketserver.TCPServer):
+    """TCPServer with sockserve's defaults."""
+
+    allow_reuse_address = True
+    request_queue_size = socket.SOMAXCONN
+
+    @override
+    def server_bind(self) -> None:
+        # Inherited by what is accepted (tcp(7)), so that it costs neither library anything for a connection.
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        super().server_bind()
+
+
+class ThreadTCP(socketserver.ThreadingMixIn, SyncTCP):
+    """ThreadingTCPServer; its threads are awaited at the end."""
+
+
+class ThreadDaemonTCP(ThreadTCP):
+    """ThreadingTCPServer; its threads are not awaited."""
+
+    daemon_threads = True
+
+
+class SyncUDP(_Bound, socketserver.UDPServer):
+    """UDPServer as it is."""
+
+
+def sync() -> SyncTCP:
+    """One after the other."""
+    return SyncTCP(_ANYWHERE, Pong)
+
+
+def thread() -> ThreadTCP:
+    """A thread for each connection, awaited at the end."""
+    return ThreadTCP(_ANYWHERE, Pong)
+
+
+def thread_daemon() -> ThreadDaemonTCP:
+    """A thread for each connection, not awaited."""
+    return ThreadDaemonTCP(_ANYWHERE, Pong)
+
+
+def sync_dns() -> SyncUDP:
+    """DNS over UDP, one query after the other."""
+    return SyncUDP(_ANYWHERE, Dns)
+
+
+if sys.platform != "win32":
+
+    class ForkTCP(socketserver.ForkingMixIn, SyncTCP):
+        """ForkingTCPServer."""
+
+    def fork() -> ForkTCP:
+        """A process for each connection."""
+        return ForkTCP(_ANYWHERE, Pong)

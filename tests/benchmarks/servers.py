@@ -1,0 +1,76 @@
+"""
+The servers that can be measured, by name, and the program that runs one in a process of its own.
+
+``python -m benchmarks.servers NAME`` prints its address as one line of JSON and serves until it is killed. A
+module is imported only by the process that serves from it: nobody carries the other library's memory into a fork.
+"""
+
+import importlib
+import json
+import sys
+from typing import Protocol, cast
+
+__all__ = ("SERVERS", "Served", "make_server")
+
+#: Name → module and function. One more server: one module beside this one, and one row here.
+SERVERS: dict[str, tuple[str, str]] = {
+    "sockserve-sync": ("server_sockserve", "sync"),
+    "sockserve-thread": ("server_sockserve", "thread"),
+    "sockserve-thread-daemon": ("server_sockserve", "thread_daemon"),
+    "sockserve-thread-pool": ("server_sockserve", "thread_pool"),
+    "sockserve-fork": ("server_sockserve", "fork"),
+    "sockserve-sync-dns": ("server_sockserve", "sync_dns"),
+    "stdlib-sync": ("server_stdlib", "sync"),
+    "stdlib-thread": ("server_stdlib", "thread"),
+    "stdlib-thread-daemon": ("server_stdlib", "thread_daemon"),
+    "stdlib-fork": ("server_stdlib", "fork"),
+    "stdlib-sync-dns": ("server_stdlib", "sync_dns"),
+}
+
+
+class Served(Protocol):
+    """What both libraries' servers have."""
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port, once it listens."""
+        ...
+
+    def listen(self) -> None:
+        """Let the kernel queue clients."""
+        ...
+
+    def serve_forever(self) -> None:
+        """Serve in this thread."""
+        ...
+
+    def shutdown(self) -> None:
+        """Let `serve_forever` return, and wait until it has."""
+        ...
+
+    def server_close(self) -> None:
+        """Release everything."""
+        ...
+
+
+def make_server(name: str) -> Served:
+    """Make the server called *name*, which listens on a free port of the loopback interface."""
+    module, function = SERVERS[name]
+    server = cast("Served", getattr(importlib.import_module(f"{__package__}.{module}"), function)())
+    server.listen()
+    return server
+
+
+def main(arguments: list[str]) -> int:
+    """Run one server."""
+    if len(arguments) != 1 or arguments[0] not in SERVERS:
+        print("usage: python -m benchmarks.servers NAME; NAME is one of:", *SERVERS, sep="\n  ", file=sys.stderr)
+        return 2
+    server = make_server(arguments[0])
+    print(json.dumps(server.address), flush=True)
+    server.serve_forever()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

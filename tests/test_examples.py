@@ -1,0 +1,273 @@
+"""Each example as a process, under every strategy that fits, with the clients that people use."""
+
+import csv
+import os
+import signal
+import socket
+import stat
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from example_clients import FOLDER, NAMES, STRATEGIES, Example, ask, load, serving, strategy_options
+from recorder import FAILSAFE
+
+assert sys.platform != "win32"  # the suite needs POSIX; see CONTRIBUTING.md
+
+pytestmark = pytest.mark.timeout(30)
+
+SHARED_MEMORY = [name for name in STRATEGIES if name != "fork"]
+every_strategy = pytest.mark.parametrize("strategy", STRATEGIES)
+
+#: What makes each example serve: where it listens, and its own arguments.
+ARGUMENTS = {
+    "bounded_threads": ["--tcp", "127.0.0.1:0", str(FOLDER)],
+    "control_socket": ["--unix", "{folder}/control"],
+    "dns_hosts": ["--udp", "127.0.0.1:0", "{folder}/hosts"],
+    "http_files": ["--tcp", "127.0.0.1:0", str(FOLDER)],
+    "resp_store": ["--tcp", "127.0.0.1:0"],
+    "syslog_sink": ["--udp", "127.0.0.1:0"],
+}
+
+HOSTS = """\
+127.0.0.1  localhost        # as everywhere
+192.0.2.7  www.example www2.example
+192.0.2.8  www.example
+
+2001:db8::7  www.example
+"""
+
+
+@pytest.fixture
+def hosts(folder: Path) -> Path:
+    """A hosts file."""
+    path = folder / "hosts"
+    path.write_text(HOSTS)
+    return path
+
+
+@pytest.fixture
+def no_shell() -> Iterator[None]:
+    """Let Ctrl-C be heard also where a shell has started the tests in the background, with SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def connect(example: Example) -> socket.socket:
+    host, port = example.endpoint()
+    return socket.create_connection((host, int(port)), FAILSAFE)
+
+
+# All.
+
+
+def test_every_example_is_tested() -> None:
+    """A new example needs a row here."""
+    assert list(ARGUMENTS) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.usefixtures("no_shell", "hosts")
+def test_interrupted(name: str, folder: Path) -> None:
+    """Ctrl-C ends an example with the status that shells expect, and no traceback."""
+    with serving(name, *(argument.format(folder=folder) for argument in ARGUMENTS[name])) as example:
+        example.send(signal.SIGINT)
+        assert example.wait() == 130
+
+
+@pytest.mark.parametrize("strategy", [name for name in STRATEGIES if name != "sync"])
+def test_terminated_with_a_client(strategy: str) -> None:
+    """SIGTERM gives a client that stays some time; then it sees the end, and the exit status is 0."""
+    options = ["--tcp", "127.0.0.1:0", "--grace", "0.1", *strategy_options(strategy)]
+    with serving("resp_store", *options) as store, connect(store) as client:
+        client.sendall(b"PING\r\n")
+        assert client.recv(100) == b"+PONG\r\n"
+        store.send(signal.SIGTERM)
+        assert client.recv(100) == b""
+        assert store.wait() == 0
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "bounded_threads"])
+def test_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """--help shows the docstring, and which strategy has which options."""
+    module = load(name)
+    with pytest.raises(SystemExit, match="0"):
+        module.main(["--help"])
+    shown = capsys.readouterr().out
+    assert module.__doc__.strip() in shown
+    assert "pool --workers --daemon" in " ".join(shown.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ([], "say where to listen"),
+        (["--tcp", "nowhere"], "'nowhere' is not HOST:PORT"),
+        (["--tcp", "127.0.0.1:65536"], "from 0 to 65535"),
+        (["--tcp", "127.0.0.1:0", "--strategy", "sync", "--workers", "3"], "sync has no --workers"),
+        (["--tcp", "127.0.0.1:0", "--strategy", "pool", "--workers", "0"], "workers must be"),
+        (["--udp", "127.0.0.1:0"], "unrecognized arguments: --udp"),
+    ],
+)
+def test_wrong_arguments(arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A mistake on the command line is explained, and nothing is opened."""
+    with pytest.raises(SystemExit, match="2"):
+        load("resp_store").main(arguments)
+    assert says in capsys.readouterr().err
+
+
+def test_address_in_use(capsys: pytest.CaptureFixture[str]) -> None:
+    """An address that cannot be had is an error message, not a traceback."""
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(SystemExit, match="1"):
+        load("resp_store").main(["--tcp", f"127.0.0.1:{taken.getsockname()[1]}"])
+    assert "cannot listen at" in capsys.readouterr().err
+
+
+# resp_store.
+
+#: What redis-cli is told, and the lines that it prints; behind an error it leaves one empty.
+CONVERSATION = [
+    ("PING", ["PONG"]),
+    ("SET key value EX 100", ["OK"]),
+    ("GET key", ["value"]),
+    ("TTL key", ["100"]),
+    ("INCR number", ["1"]),
+    ("INCRBY number 41", ["42"]),
+    ("MGET key nothing number", ["value", "", "42"]),
+    ("INCR key", ["ERR value is not an integer or out of range", ""]),
+    ("NONSENSE", ["ERR unknown command 'NONSENSE'", ""]),
+    ("DEL key number nothing", ["2"]),
+    ("EXISTS key number", ["0"]),
+    ("SET left 1", ["OK"]),
+]
+
+
+@every_strategy
+def test_redis_clients(strategy: str, folder: Path) -> None:
+    """redis-cli and redis-benchmark take it for a Redis, by TCP and by a Unix socket at the same time."""
+    options = ["--tcp", "127.0.0.1:0", "--unix", str(folder / "redis"), *strategy_options(strategy)]
+    with serving("resp_store", *options, listens=2) as store:
+        _, port = store.endpoint()
+        said = "\n".join(command for command, _ in CONVERSATION)
+        answers = [line for _, lines in CONVERSATION for line in lines]
+        assert ask("redis-cli", "-p", port, said=said).splitlines() == answers
+
+        # What one client has set another sees, unless each has a process.
+        assert ask("redis-cli", "-s", store.addresses[1], "GET", "left") == ("\n" if strategy == "fork" else "1\n")
+
+        clients = "1" if strategy == "sync" else "4"
+        measure = ["-t", "ping_inline,ping_mbulk,set,get,incr", "-n", "2000", "-P", "16", "-c", clients, "--csv"]
+        rows = list(csv.DictReader(ask("redis-benchmark", "-p", port, *measure).splitlines()))
+        assert [row["test"] for row in rows] == ["PING_INLINE", "PING_MBULK", "SET", "GET", "INCR"]
+        assert all(float(row["rps"]) > 0 for row in rows)
+
+
+def test_netcat() -> None:
+    """Commands can be typed by hand."""
+    with serving("resp_store", "--tcp", "127.0.0.1:0") as store:
+        said = 'ping\r\necho "two words"\r\nquit\r\n'
+        assert ask("nc", *store.endpoint(), said=said) == "+PONG\n$9\ntwo words\n+OK\n"
+
+
+def test_redis_3_falls_back() -> None:
+    """A client that asks for RESP3 hears that there is none, and goes on."""
+    with serving("resp_store", "--tcp", "127.0.0.1:0") as store:
+        assert "unknown command 'hello'" in ask("redis-cli", "-p", store.endpoint()[1], "hello", "3")
+
+
+# dns_hosts.
+
+
+@every_strategy
+def test_dig_and_dnsperf(strategy: str, hosts: Path) -> None:
+    """Resolvers get the addresses, the names, and the difference between no name and no address."""
+    with serving("dns_hosts", "--udp", "127.0.0.1:0", *strategy_options(strategy), str(hosts)) as server:
+        _, port = server.endpoint()
+        dig = ["dig", "@127.0.0.1", "-p", port, "+tries=1", "+timeout=10"]
+        assert ask(*dig, "+short", "WWW.Example", "A").split() == ["192.0.2.7", "192.0.2.8"]
+        assert ask(*dig, "+short", "www.example", "AAAA").split() == ["2001:db8::7"]
+        assert ask(*dig, "+short", "-x", "192.0.2.7").split() == ["www.example."]
+        assert ask(*dig, "+short", "-x", "2001:db8::7").split() == ["www.example."]
+        missing, empty = ask(*dig, "no.example", "A"), ask(*dig, "+noedns", "localhost", "AAAA")
+        assert "status: NXDOMAIN" in missing
+        assert "EDNS: version: 0, flags:; udp: 1232" in missing
+        assert "status: NOERROR" in empty
+        assert "flags: qr aa rd; QUERY: 1, ANSWER: 0, AUTHORITY: 0, ADDITIONAL: 0" in empty
+
+        queries = hosts.with_name("queries")
+        queries.write_text("www.example A\nlocalhost A\nno.example A\n")
+        report = ask("dnsperf", "-s", "127.0.0.1", "-p", port, "-d", str(queries), "-n", "30", "-q", "10")
+        assert "Queries completed:    90 (100.00%)" in report
+        assert "NOERROR 60 (66.67%), NXDOMAIN 30 (33.33%)" in report
+
+
+# syslog_sink.
+
+
+@every_strategy
+def test_logger(strategy: str, folder: Path) -> None:
+    """logger's messages arrive, of both formats, by UDP and by a Unix socket at the same time."""
+    path = str(folder / "log")
+    options = ["--udp", "127.0.0.1:0", "--unix-datagram", path, *strategy_options(strategy)]
+    with serving("syslog_sink", *options, listens=2) as sink:
+        host, port = sink.endpoint()
+        udp = ["logger", "-n", host, "-P", port, "--udp", "-t", "app"]
+        ask(*udp, "--rfc5424", "-p", "mail.err", "--id=7", "the new format")
+        assert sink.line().endswith(" mail.err app[7]: the new format")
+        ask(*udp, "--rfc3164", "-p", "local7.debug", "--id=8", "the old format")
+        assert sink.line().endswith(" local7.debug app[8]: the old format")
+        ask("logger", "-u", path, "-t", "app", "this machine's\tformat")
+        assert sink.line().endswith(r" user.notice app: this machine's\tformat")
+
+
+# control_socket.
+
+
+@pytest.mark.parametrize("strategy", SHARED_MEMORY)
+def test_socat_and_netcat(strategy: str, folder: Path) -> None:
+    """The owner, and nobody else, can look at the daemon, change it and stop it."""
+    path = str(folder / "control")
+    with serving("control_socket", "--unix", path, *strategy_options(strategy)) as daemon:
+        assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
+        shown = ask("socat", "-", f"UNIX-CONNECT:{path}", said="set name some value\nget name\nget\nnonsense\n")
+        assert shown.splitlines() == [
+            "ok",
+            "some value",
+            "usage: get KEY",
+            "error: no command 'nonsense'; try help",
+        ]
+        lines = ask("nc", "-U", path, said="get name\nstatus\nhelp\nwhoami\nstop\nget name\n").splitlines()
+        assert lines[0] == "some value"
+        assert lines[1].startswith(f"pid {daemon.process.pid}, up ")
+        assert lines[-2].endswith(f"uid {os.getuid()} gid {os.getgid()}")
+        assert lines[-1] == "stopping"
+        assert daemon.wait() == 0
+    assert not os.path.exists(path)
+
+
+# http_files and bounded_threads.
+
+
+@every_strategy
+def test_curl(strategy: str, folder: Path) -> None:
+    """curl gets files by TCP and by a Unix socket."""
+    path = str(folder / "http")
+    options = ["--tcp", "127.0.0.1:0", "--unix", path, *strategy_options(strategy), str(FOLDER)]
+    with serving("http_files", *options, listens=2) as server:
+        expected = (FOLDER / "http_files.py").read_text()
+        curl = ["curl", "--silent", "--show-error", "--fail", "--noproxy", "*"]
+        assert ask(*curl, f"http://{server.addresses[0]}/http_files.py") == expected
+        assert ask(*curl, "--unix-socket", path, "http://localhost/http_files.py") == expected
+    by_tcp, by_unix = server.errors.splitlines()
+    assert by_tcp.startswith("127.0.0.1 - - [")
+    assert by_unix.startswith("unix: - - [")
+
+
+def test_bounded_by_itself() -> None:
+    """The strategy's file can be run too."""
+    with serving("bounded_threads", "--tcp", "127.0.0.1:0", "--workers", "1", str(FOLDER)) as server:
+        curl = ["curl", "--silent", "--show-error", "--fail", "--noproxy", "*"]
+        assert "bounded_threads.py" in ask(*curl, f"http://{server.addresses[0]}/")
