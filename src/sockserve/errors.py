@@ -16,6 +16,8 @@ error                 who is at fault                         when
 import errno
 import os
 
+from typing_extensions import override
+
 __all__ = (
     "CompositionError",
     "DatagramTruncated",
@@ -54,6 +56,11 @@ class ListenError(SockserveError, OSError):
     def __init__(self, number: int, address: object, what: str) -> None:
         super().__init__(number, f"cannot listen at {address!r}: {what}")
         self.address = address
+        self._what = what
+
+    @override
+    def __reduce__(self) -> tuple[type["ListenError"], tuple[int | None, object, str]]:
+        return type(self), (self.errno, self.address, self._what)
 
     @classmethod
     def from_os_error(cls, error: OSError, address: object) -> "ListenError":
@@ -85,6 +92,10 @@ class DatagramTruncated(SockserveError):  # noqa: N818 - it names what happened 
         super().__init__(f"a datagram from {client_address!r} is longer than max_packet_size={max_packet_size}")
         self.client_address = client_address
         self.max_packet_size = max_packet_size
+
+    @override
+    def __reduce__(self) -> tuple[type["DatagramTruncated"], tuple[object, int]]:
+        return type(self), (self.client_address, self.max_packet_size)
 
 
 class PeerGoneError(SockserveError, ConnectionError):

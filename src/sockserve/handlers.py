@@ -6,6 +6,7 @@ work while they are made, as socketserver's do: ``setup()``, ``handle()``, then 
 returned.
 """
 
+import contextlib
 import functools
 import io
 import socket
@@ -59,8 +60,11 @@ class BaseRequestHandler(Generic[RequestT, AddressT]):
             raise
         try:
             self.handle()
-        finally:
-            self.finish()
+        except BaseException:
+            with contextlib.suppress(PeerGoneError):  # no departure hides what went wrong
+                self.finish()
+            raise
+        self.finish()
 
     def setup(self) -> None:
         """Get ready, before `handle`. What it raises ends the request without `finish`."""

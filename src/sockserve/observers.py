@@ -112,20 +112,34 @@ class Emitter:
     """Hands events to one observer, and keeps its failures away from the server."""
 
     observer: Observer
-    wants: Callable[[type[Event]], bool] = attrs.field(init=False)
+    _ask: Callable[[type[Event]], bool] = attrs.field(init=False)
     _said: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
         observer = self.observer
-        self.wants = observer.wants if isinstance(observer, SelectiveObserver) else _wants_all
+        self._ask = observer.wants if isinstance(observer, SelectiveObserver) else _wants_all
+
+    def wants(self, kind: type[Event], /) -> bool:
+        """Whether events of *kind* are to be made. One that cannot say gets them."""
+        try:
+            return self._ask(kind)
+        except Exception as error:  # noqa: BLE001 - told as the failures of the observer itself are
+            self._tell(f"wants({kind.__name__})", error)
+            return True
 
     def emit(self, event: Event, /) -> None:
         """Call the observer with *event*. Its first failure is logged, and none goes further."""
         try:
             self.observer(event)
-        except Exception:
-            if not self._said:
-                self._said = True
-                log_events.logger.exception(
-                    "the observer %r failed at %r; its further failures are not logged", self.observer, event
-                )
+        except Exception as error:  # noqa: BLE001 - logged, and swallowed as the interface says
+            self._tell(repr(event), error)
+
+    def _tell(self, what: str, error: Exception) -> None:
+        if not self._said:
+            self._said = True
+            log_events.logger.error(
+                "the observer %r failed at %s; its further failures are not logged",
+                self.observer,
+                what,
+                exc_info=error,
+            )

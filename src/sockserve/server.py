@@ -13,6 +13,7 @@ from ._serving.composition import check_composition
 from ._serving.core import ServerCore
 from ._serving.lifecycle import Lifecycle
 from ._serving.period import Period
+from ._serving.signals import interruptible
 from ._validators import callable_or_none, optional_seconds, seconds
 from .abc import Handler, Strategy, Transport
 from .errors import OptionError
@@ -233,7 +234,7 @@ def serve(*servers: AnyServer) -> None:
             if not server._life.is_open:
                 server.listen()
                 stack.callback(server.server_close)
-        _serve_on(EventLoop(), servers)
+        _serve_on(servers[0]._life.loop if len(servers) == 1 else EventLoop(), servers)
 
 
 def _stop_all(servers: Sequence[AnyServer]) -> None:
@@ -251,7 +252,7 @@ def _serve_on(
 ) -> int:
     """Serve for one period; return how many requests were accepted in it."""
     deadline = None if timeout is None else loop.time() + timeout
-    with contextlib.ExitStack() as stack:
+    with interruptible(lambda: _stop_all(servers)), contextlib.ExitStack() as stack:
         services = []
         for server in servers:
             service = server._life.begin(
@@ -263,5 +264,5 @@ def _serve_on(
             )
             stack.callback(service.leave)
             services.append(service)
-        Period(loop, services, lambda: _stop_all(servers)).run()
+        Period(loop, services).run()
     return sum(service.taken for service in services)

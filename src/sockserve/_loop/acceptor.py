@@ -85,7 +85,10 @@ class Acceptor(Generic[R, A]):
             self.loop.pause(self._go_on)
             if self.runner.full:  # asked again: it may have got room before it could know that we wait
                 return
-        self._fd = self.listener.fileno()
+        fd = self.listener.fileno()
+        if fd < 0:
+            return  # closed, by a signal handler in this thread for instance: the loop is about to be left
+        self._fd = fd
         self.loop.watch(self._fd, self._on_ready)
 
     def _on_ready(self, _mask: int) -> None:
@@ -119,6 +122,8 @@ class Acceptor(Generic[R, A]):
                     self._recovered()
                 admit(arrival)
                 del arrival  # a batch may go on for long, and nothing of this request with it
+                if not self._attached:
+                    return
                 if runner.full:
                     self._look_away()
                     self._go_on()
@@ -128,6 +133,8 @@ class Acceptor(Generic[R, A]):
 
     def _failed(self, error: OSError) -> bool:
         """Do what the table says; whether to go on with the batch."""
+        if not self._attached:
+            return False  # closed in the middle of the call
         action = action_for(error)
         if action is AcceptAction.STOP:
             raise error

@@ -70,14 +70,14 @@ class Timers:
         Returns:
             Whether there was one.
         """
-        due = []
-        while (when := self.next_due()) is not None and when <= now:
-            due.append(heapq.heappop(self.heap)[2])
-        for timer in due:
+        bound, ran = next(self._order), False  # of those that were asked for before
+        while (when := self.next_due()) is not None and when <= now and self.heap[0][1] < bound:
+            timer = heapq.heappop(self.heap)[2]
             callback, timer.callback = timer.callback, None
-            if callback is not None:
-                callback()
-        return bool(due)
+            ran = True
+            assert callback is not None  # else next_due had dropped it
+            callback()
+        return ran
 
 
 _SWEEP = 64  # cancelled timers below this number are not worth a sweep

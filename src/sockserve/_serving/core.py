@@ -1,5 +1,6 @@
 """The part of a server that its strategy and its jobs see: counting, reporting, what is in flight."""
 
+import os
 import signal
 import threading
 from collections.abc import Callable
@@ -49,6 +50,8 @@ class ServerCore(Generic[R, A]):
     leave_loop: Callable[[], object] | None = None
     #: Where a forked child sends its wish to stop.
     relay: Callable[[float | None], None] | None = None
+    #: The process that serves. One that a handler has forked is not to go on in its place.
+    pid: int = 0
     # Reentrant: a signal handler may ask for the stats while this thread counts.
     _lock: threading.RLock = attrs.field(init=False, factory=threading.RLock)
     _jobs: set[RequestJob[R, A]] = attrs.field(init=False, factory=set)
@@ -76,6 +79,11 @@ class ServerCore(Generic[R, A]):
         """See `sockserve.abc.Core.request_stop`."""
         self.server.request_stop(grace)
 
+    def forget_jobs(self) -> None:
+        """In a forked process: the requests in flight are the parent's."""
+        self._lock = threading.RLock()
+        self._jobs = set()
+
     @property
     def active(self) -> int:
         """How many requests are in flight."""
@@ -101,6 +109,9 @@ class ServerCore(Generic[R, A]):
         self._jobs.add(job)  # atomic; from here on it counts as accepted
         if self._tells_accepted:
             self.emit(Accepted(server_address=self.address, client_address=arrival.client_address))
+        if not self.listeners:  # verify, or the observer just now, has closed the server
+            job.reject()
+            return
         try:
             runner.submit(job)
         except Exception as error:  # noqa: BLE001 - reported, and the server goes on
@@ -156,8 +167,9 @@ class ServerCore(Generic[R, A]):
                 self._finished += 1
             else:
                 self._failed += 1
-        if self.on_idle is not None and not self._jobs:
-            self.on_idle()
+        on_idle = self.on_idle  # once: the loop may take it away at any time
+        if on_idle is not None and not self._jobs:
+            on_idle()
 
     def peer_gone(self, client_address: A, error: BaseException) -> None:
         """Report a peer that went away."""
@@ -182,6 +194,7 @@ class ServerCore(Generic[R, A]):
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.set_wakeup_fd(-1)
         self.relay = relay
+        self.pid = os.getpid()
         self.on_idle = None
         if self.leave_loop is not None:
             self.leave_loop()

@@ -1,5 +1,6 @@
 """One request on its way, from its acceptance to its end."""
 
+import os
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -60,7 +61,11 @@ class RequestJob(Generic[R, A]):
         try:
             core.handler(arrival.open(), arrival.client_address, core.server)
             ok = True
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - reported; ends this request alone
+        except SystemExit as error:
+            if os.getpid() != core.pid:
+                raise  # of a process that the handler has forked: it is to end
+            ok = self._explain(error)
+        except Exception as error:  # noqa: BLE001 - reported; ends this request alone
             ok = self._explain(error)
         finally:
             arrival.finish()

@@ -68,6 +68,7 @@ class Lifecycle(Generic[R, A]):
     _periods: int = attrs.field(init=False, default=0)
     _wishes: deque[Wish] = attrs.field(init=False, factory=deque)
     _expired: bool = attrs.field(init=False, default=False)
+    _pid: int = attrs.field(init=False, factory=os.getpid)
     _lock: threading.RLock = attrs.field(init=False, factory=threading.RLock)
 
     @property
@@ -95,6 +96,17 @@ class Lifecycle(Generic[R, A]):
             raise ServerStateError(f"{self.name()} {why}")
         return self._listener
 
+    def _disinherit(self) -> None:
+        """In a process that the program has forked: what was served, started and in flight is the parent's."""
+        if self._pid == os.getpid():
+            return
+        with self._lock:
+            self._pid = os.getpid()
+            self._service = None
+            self._started = None
+            self._retired.clear()
+            self.core.forget_jobs()
+
     # Being served.
 
     def begin(
@@ -108,9 +120,12 @@ class Lifecycle(Generic[R, A]):
     ) -> Service[R, A]:
         """Begin a period on *loop*; `Service.leave` ends it."""
         with self._lock:
+            self._disinherit()
             self.listener()
             if self._service is not None:
                 raise ServerStateError(f"{self.name()} is being served already, by another call")
+            self._expired = False
+            self.core.pid = self._pid
             self._service = service = Service(
                 number=self._periods,
                 core=self.core,
@@ -131,7 +146,10 @@ class Lifecycle(Generic[R, A]):
         if started is not None and started.pid == os.getpid():
             if started.loop is loop:
                 return started.runner
-            self._retired.append(started.runner)
+            if self.core.active:
+                self._retired.append(started.runner)
+            else:
+                started.runner.close(loop.time())
         runner = self.strategy.start(loop, self.core)
         self._started = _Started(runner, loop, os.getpid())
         return runner
@@ -152,7 +170,7 @@ class Lifecycle(Generic[R, A]):
         """See `Server.request_stop`."""
         if self.core.relay is not None:
             self.core.relay(grace)
-        elif self.is_open:
+        elif self.is_open or self._service is not None:
             # In this order: who begins to serve looks for a wish once it can be woken.
             service = self._service
             number = self._periods if service is None else service.number
@@ -175,9 +193,10 @@ class Lifecycle(Generic[R, A]):
 
     def shutdown(self, grace: float | None) -> None:
         """See `Server.shutdown`."""
+        self._disinherit()
         service = self._service
         self.request_stop(grace)
-        if service is not None and not service.loop.in_own_thread and not self._in_worker():
+        if service is not None and not service.in_own_thread and not self._in_worker():
             self._await(service, grace)
 
     def _in_worker(self) -> bool:
@@ -199,26 +218,29 @@ class Lifecycle(Generic[R, A]):
         if self.core.relay is not None:
             self.request_stop(None)
             return
-        self._leave_before_close()
-        with self._lock:
+        self._disinherit()
+        with self._lock:  # from here on no period begins
             was_open, self._closed = self.is_open, True
+            service = self._service
+        if service is not None:
+            self._leave_before_close(service)
         if not was_open:
             return
         assert self._listener is not None
-        self._listener.close()
+        self.core.listeners = ()
+        if self._listener.stream:
+            self._listener.close()
         for job in self.core.jobs():
             job.end_input()
         self._close_runners()
+        self._listener.close()  # of datagrams: their replies go through it
         if self.core.wants(Closed):
             self.core.emit(Closed(server_address=self.core.address))
 
-    def _leave_before_close(self) -> None:
+    def _leave_before_close(self, service: Service[R, A]) -> None:
         """A loop has to forget the listener before it is closed: its number may be another's at once."""
-        service = self._service
-        if service is None:
-            return
         self.request_stop(None)
-        if service.loop.in_own_thread:
+        if service.in_own_thread:
             service.stop_accepting()
         else:
             service.left.wait(LAST_WAIT if self._expired else None)

@@ -11,9 +11,10 @@ import attrs
 from .._loop.acceptor import Acceptor
 from .._loop.loop import EventLoop
 from ..abc import Arrival, Runner, Timer
+from ..errors import ServerStateError
 from ..events import Drained, Draining
 from .core import ServerCore
-from .signals import interruptible, wake_on_signals
+from .signals import wake_on_signals
 
 __all__ = ("Period", "Service", "Wish")
 
@@ -65,6 +66,7 @@ class Service(Generic[R, A]):
     poll_interval: float
     limit: int | None = None
     deadline: float | None = None
+    thread: int = attrs.field(init=False, factory=threading.get_ident)
     left: threading.Event = attrs.field(init=False, factory=threading.Event)
     expired: bool = attrs.field(init=False, default=False)
     taken: int = attrs.field(init=False, default=0)
@@ -72,6 +74,12 @@ class Service(Generic[R, A]):
     _timers: list[Timer] = attrs.field(init=False, factory=list)
     _cadence: Timer | None = attrs.field(init=False, default=None)
     _drain_until: float | None = attrs.field(init=False, default=None)
+    _late: bool = attrs.field(init=False, default=False)
+
+    @property
+    def in_own_thread(self) -> bool:
+        """Whether the caller runs in the thread that serves, which cannot wait for itself."""
+        return self.thread == threading.get_ident()
 
     def enter(self) -> None:
         """Begin to accept."""
@@ -93,7 +101,11 @@ class Service(Generic[R, A]):
         if self.service_actions is not None:
             self._repeat(self.service_actions)
         if self.deadline is not None:
-            self._timers.append(self.loop.call_at(self.deadline, _nothing))
+            self._timers.append(self.loop.call_at(self.deadline, self._pass_deadline))
+
+    def _pass_deadline(self) -> None:
+        """A timer runs after a look at the listener: also with no time at all, who waits is served."""
+        self._late = True
 
     def _repeat(self, service_actions: Callable[[], object]) -> None:
         """Call *service_actions* in ``poll_interval`` seconds, and again."""
@@ -121,9 +133,7 @@ class Service(Generic[R, A]):
         return self._drained()
 
     def _over(self) -> bool:
-        if self.taken == self.limit:
-            return True
-        return self.deadline is not None and self.loop.time() >= self.deadline
+        return self._late or self.taken == self.limit
 
     def _drain(self, grace: float, until: float) -> None:
         """Accept nothing more, and wait until *until* at the latest."""
@@ -160,6 +170,7 @@ class Service(Generic[R, A]):
         if self.left.is_set():
             return
         self.stop_accepting()
+        self.core.leave_loop = None
         self.core.on_idle = None
         for timer in (*self._timers, self._cadence):
             if timer is not None:
@@ -174,7 +185,6 @@ class Period:
 
     loop: EventLoop
     services: Sequence[Service[object, object]]
-    ask_to_stop: Callable[[], object]
     _served: list[Service[object, object]] = attrs.field(init=False, factory=list)
 
     def run(self) -> None:
@@ -187,7 +197,6 @@ class Period:
             BaseException: What ``service_actions`` raised.
         """
         with (
-            interruptible(self.ask_to_stop),
             self._left_at_the_end(),
             self.loop.opened(),
             wake_on_signals(self.loop),  # let go of before the loop closes what signals are written to
@@ -216,15 +225,20 @@ class Period:
             yield
         finally:
             for service in self.services:
-                service.core.leave_loop = None
                 service.leave()
 
     def _leave_in_child(self) -> None:
         """In a forked child: the loop and the stream listeners of all its servers are not ours."""
         self.loop.abandon()
         for service in self.services:
+            if service.core.relay is None:
+                service.core.relay = _of_another_server
             for listener in service.core.listeners:
                 listener.close_copy()
+
+
+def _of_another_server(grace: float | None) -> None:
+    raise ServerStateError("a forked request can stop the server that it belongs to, and no other")
 
 
 def _nothing() -> None:

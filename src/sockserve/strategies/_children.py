@@ -10,6 +10,7 @@ import os
 import select
 import signal
 import sys
+import time
 from collections.abc import Callable
 
 import attrs
@@ -67,6 +68,13 @@ class Child:
         """Send SIGTERM, by which the child ends the input of its request."""
         self.asked_to_end = True
         self.send(signal.SIGTERM)
+
+    def quit(self) -> None:
+        """Send SIGQUIT, by which the child shuts its connection."""
+        if sys.platform == "win32":
+            raise NotImplementedError
+        self.asked_to_end = True
+        self.send(signal.SIGQUIT)
 
     def send(self, number: int) -> None:
         """Send a signal, to nobody where the child is gone."""
@@ -168,9 +176,8 @@ class Children:
         for child in tuple(self._by_pid.values()):
             if not self._await(child, deadline):
                 child.send(signal.SIGKILL)
-            over, status = child.reap(0)
-            assert over
-            self._remove(child, status)
+                _, status = child.reap(0)  # dies at once
+                self._remove(child, status)
 
     def _await(self, child: Child, deadline: float | None) -> bool:
         """
@@ -194,8 +201,9 @@ class Children:
         poller = select.poll()
         if child.fd >= 0:
             poller.register(child.fd, select.POLLIN)
-        if poller.poll(max(0.0, seconds) * 1000):
-            return True
+        poller.poll(max(0.0, seconds) * 1000)
+        if child.fd >= 0 and not self._pidfd:
+            time.sleep(_REMINDER / 10)  # the end of its pipe may come before, or long before, its own
         over, status = child.reap(os.WNOHANG)
         if over:
             self._remove(child, status)

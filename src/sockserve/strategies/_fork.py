@@ -6,6 +6,7 @@ import signal
 import struct
 import sys
 import threading
+from collections.abc import Callable
 from types import FrameType
 from typing import NoReturn
 
@@ -26,7 +27,7 @@ class ForkStrategy:
     Run every request in a process of its own, a copy of this one.
 
     Children are reaped as they end, each by its own descriptor; no other child of the process is touched. A child
-    ignores SIGINT, and SIGTERM ends the input of its request, no more. It leaves with
+    ignores SIGINT, SIGTERM ends the input of its request, and SIGQUIT its connection, no more. It leaves with
     `os._exit`: neither atexit functions nor ``finally`` clauses further out run, stdout and stderr are flushed.
 
     Args:
@@ -59,11 +60,12 @@ class _ForkRunner:
     loop: Loop
     core: Core
     _children: Children = attrs.field(init=False)
-    _relay: "_StopRelay | None" = attrs.field(init=False, default=None)
+    _relay: "_StopRelay" = attrs.field(init=False)
     _said: bool = attrs.field(init=False, default=False)
 
     def __attrs_post_init__(self) -> None:
         self._children = Children(self.loop, self._ended)
+        self._relay = _StopRelay(self.loop, self.core)  # now: when it is needed descriptors may be exhausted
 
     @property
     def full(self) -> bool:
@@ -72,15 +74,12 @@ class _ForkRunner:
     def submit(self, job: Job, /) -> None:
         if sys.platform == "win32":
             raise NotImplementedError
-        if self._relay is None:
-            self._relay = _StopRelay(self.loop, self.core)
         self._report_threads()
         ticket = self._children.prepare()
         # What is in the buffers would otherwise be written twice.
-        sys.stdout.flush()
-        sys.stderr.flush()
+        _flush()
         # A signal must not meet the handlers of the parent in the child.
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, _FOR_CHILDREN)
         try:
             pid = os.fork()
             if pid == 0:
@@ -91,7 +90,7 @@ class _ForkRunner:
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         child = self._children.add(pid, job, ticket)
-        job.disown(end_input=child.terminate, abort=child.terminate)
+        job.disown(end_input=child.terminate, abort=child.quit)
         self._children.watch(child)
 
     def _report_threads(self) -> None:
@@ -116,13 +115,16 @@ class _ForkRunner:
         self.loop.resume()
 
     def close(self, deadline: float | None, /) -> None:
-        if self.options.block_on_close:
+        if self.options.block_on_close or deadline is not None:
             self._children.wait(deadline)
         self._children.forget()
-        relay, self._relay = self._relay, None
-        if relay is not None:
-            relay.close()
+        self._relay.close()
 
+
+#: What a child must not get before it has its own handlers.
+_FOR_CHILDREN: set[int] = (
+    set() if sys.platform == "win32" else {int(signal.SIGINT), int(signal.SIGTERM), int(signal.SIGQUIT)}
+)
 
 #: The child has reported a failure itself; somebody else has taken the status: neither is news.
 _REPORTED = (0, 1, None)
@@ -135,33 +137,43 @@ def _serve_in_child(core: Core, relay: "_StopRelay", job: Job, mask: "set[signal
     status = 1
     try:
         core.enter_child(relay.send)
-        signal.signal(signal.SIGTERM, _EndInput(job))
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGTERM, _ForRequest(job.end_input, os.getpid()))
+        signal.signal(signal.SIGQUIT, _ForRequest(job.abort, os.getpid()))
+        # Also where the program has blocked them, to wait for them in a thread that the child does not have.
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask - _FOR_CHILDREN)
         status = 0 if job.run() else 1
     except BaseException as error:
         sys.excepthook(type(error), error, error.__traceback__)
         raise  # goes no further than the next lines
     finally:
-        _flush()
-        os._exit(status)
+        try:
+            _flush()
+        finally:
+            os._exit(status)
 
 
 def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
         try:
-            stream.flush()
-        except (OSError, ValueError):
-            pass  # closed, or its reader has gone: nobody is left to tell
+            if stream is not None:  # a daemon without them
+                stream.flush()
+        except Exception:  # noqa: BLE001, S110 - closed, its reader gone, replaced: nobody is left to tell
+            pass
 
 
 @attrs.frozen
-class _EndInput:
-    """The child's SIGTERM: its handler sees the end of the input. Any number of them is one."""
+class _ForRequest:
+    """A signal of the child that is meant for its request: any number of them is one."""
 
-    job: Job
+    verb: Callable[[], None]
+    pid: int
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        self.job.end_input()
+        if os.getpid() == self.pid:
+            self.verb()
+        else:  # a process that the handler has forked: for that the signal means what it usually does
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
 
 
 _GRACE = struct.Struct("=d")  # below PIPE_BUF: written whole or not at all (pipe(7))
@@ -175,9 +187,10 @@ class _StopRelay:
     core: Core
     _reader: int
     _writer: int
+    _closed: bool
 
     def __init__(self, loop: Loop, core: Core) -> None:
-        self.loop, self.core = loop, core
+        self.loop, self.core, self._closed = loop, core, False
         if sys.platform == "win32":
             raise NotImplementedError
         self._reader, self._writer = os.pipe()
@@ -197,6 +210,9 @@ class _StopRelay:
             self.core.request_stop(None if math.isnan(grace) else grace)
 
     def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
         self.loop.unwatch(self._reader)
         os.close(self._reader)
         os.close(self._writer)

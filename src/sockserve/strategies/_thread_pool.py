@@ -1,5 +1,6 @@
 """A bounded number of threads, reused."""
 
+import contextlib
 import os
 import threading
 import weakref
@@ -44,7 +45,9 @@ class ThreadPoolStrategy:
 
     def start(self, loop: Loop, core: Core, /) -> "_PoolRunner":
         """Make the runner of one server; it has no thread yet."""
-        return _PoolRunner(self, loop)
+        runner = _PoolRunner(self, loop)
+        _release_at_exit(runner)
+        return runner
 
 
 class _Worker:
@@ -85,7 +88,6 @@ class _PoolRunner:
             worker.hand(job)
 
     def _grow(self, job: Job) -> None:
-        _release_at_exit(self)
         worker = _Worker(job, self._work, daemon=self.options.daemon)
         self._workers.add(worker)
         try:
@@ -144,7 +146,8 @@ def _release_at_exit(runner: _PoolRunner) -> None:
         _registered = True
         register: Callable[[Callable[[], None]], None] | None = getattr(threading, "_register_atexit", None)
         if register is not None:
-            register(_release_all)
+            with contextlib.suppress(RuntimeError):  # the interpreter is at its end already
+                register(_release_all)
 
 
 def _release_all() -> None:

@@ -1,5 +1,6 @@
 """A socket that somebody else has opened: systemd, a parent process, a test."""
 
+import errno
 import os
 import socket
 import sys
@@ -72,6 +73,14 @@ class AdoptedTransport:
                 sock = _wrap(self.sock_or_fd)
         except OSError as error:
             raise ListenError.from_os_error(error, self.sock_or_fd) from error
+        try:
+            again = _kind(sock)
+        except (CompositionError, OSError) as error:
+            sock.detach()
+            raise ListenError(errno.EBADF, self.sock_or_fd, f"it is another socket by now ({error})") from error
+        if again != self._stream:
+            sock.detach()
+            raise ListenError(errno.EBADF, self.sock_or_fd, "it is another socket by now")
         return _stream_listener(sock) if self._stream else _datagram_listener(sock)
 
 

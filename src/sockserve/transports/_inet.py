@@ -150,6 +150,7 @@ def _bind(
     except OSError as error:
         raise ListenError.from_os_error(error, asked) from error
     try:
+        sock.settimeout(None)  # whatever socket.setdefaulttimeout says
         if v6only is not None:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, v6only)
         prepare(sock)

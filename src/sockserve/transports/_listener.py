@@ -19,7 +19,7 @@ class SocketListener(Generic[A]):
     Args:
         sock: The socket; this object closes it.
         address: Where it is bound.
-        cleanup: Called once, after the socket was closed by `close`.
+        cleanup: Called once, by `close`, before the socket is closed.
     """
 
     sock: socket.socket
@@ -31,8 +31,8 @@ class SocketListener(Generic[A]):
         return self.sock.fileno()
 
     def close(self) -> None:
-        """Close the socket and clean up after it."""
-        self.sock.close()
+        """Clean up and close the socket, in this order: its inode's number stays taken until it is closed."""
         cleanup, self.cleanup = self.cleanup, None
         if cleanup is not None:
             cleanup()
+        self.sock.close()

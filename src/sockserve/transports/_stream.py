@@ -52,7 +52,10 @@ class StreamArrival(Generic[A]):
             self.request.shutdown(socket.SHUT_WR)
         except OSError:
             pass  # reset by the peer, or closed or detached by the handler
-        self.request.close()
+        try:
+            self.request.close()
+        except OSError:
+            pass  # the handler has closed its descriptor by number
 
     def disown(self) -> None:
         """Close this process's copy; the connection goes on in the other."""

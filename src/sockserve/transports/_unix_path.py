@@ -12,6 +12,7 @@ import os
 import socket
 import stat
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -69,7 +70,11 @@ def check_platform(owner: object) -> None:
 
 
 def bind_unix(
-    path: str, kind: socket.SocketKind, mode: int | None, configure: Callable[[socket.socket], None] | None
+    path: str,
+    kind: socket.SocketKind,
+    mode: int | None,
+    configure: Callable[[socket.socket], None] | None,
+    backlog: int | None = None,
 ) -> tuple[socket.socket, Callable[[], None] | None]:
     """
     Open and bind a Unix socket, replacing a stale file.
@@ -87,22 +92,35 @@ def bind_unix(
     except OSError as error:
         raise ListenError.from_os_error(error, path) from error
     try:
+        sock.settimeout(None)  # whatever socket.setdefaulttimeout says
         if configure is not None:
             configure(sock)
         if path.startswith("\0"):
             sock.bind(path)
+            _listen(sock, backlog)
             return sock, None
         if mode is not None:
             os.fchmod(sock.fileno(), mode)  # before bind: the file never has other rights, not for a moment
         with _locked(path):
             _remove_stale(path, kind)
             sock.bind(path)
-            return sock, OwnFile.of(path).remove
+            file = OwnFile.of(path)
+            try:
+                _listen(sock, backlog)  # under the lock: a bound socket that does not listen yet looks stale
+            except BaseException:
+                os.unlink(path)
+                raise
+            return sock, file.remove
     except BaseException as error:
         sock.close()
         if isinstance(error, OSError) and not isinstance(error, ListenError):
             raise ListenError.from_os_error(error, path) from error
         raise
+
+
+def _listen(sock: socket.socket, backlog: int | None) -> None:
+    if backlog is not None:
+        sock.listen(backlog)
 
 
 def _remove_stale(path: str, kind: socket.SocketKind) -> None:
@@ -163,7 +181,8 @@ class OwnFile:
 @contextmanager
 def _locked(path: str) -> Iterator[None]:
     """Hold the lock of *path*."""
-    name = f"{path}.lock"
+    folder, base = os.path.split(path)
+    name = os.path.join(folder, f".{base}.sockserve-lock")  # a name that nobody else uses
     descriptor = _lock(name)
     try:
         yield
@@ -175,19 +194,26 @@ def _locked(path: str) -> Iterator[None]:
 
 
 def _lock(name: str) -> int:
+    """Take the lock; it is held for microseconds, so that a second without it means that something is wrong."""
     if sys.platform == "win32":
         raise NotImplementedError
     import fcntl  # noqa: PLC0415 - Windows has none
 
-    while True:
+    for _ in range(_TRIES):
         descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.path.samestat(os.fstat(descriptor), os.stat(name)):
                 return descriptor
         except FileNotFoundError:
             pass  # its last holder removed it between our open and our lock
+        except BlockingIOError:
+            time.sleep(_PAUSE)
         except BaseException:
             os.close(descriptor)
             raise
         os.close(descriptor)
+    raise ListenError(errno.EAGAIN, name, f"another process has held this lock for {_TRIES * _PAUSE} s")
+
+
+_TRIES, _PAUSE = 200, 0.005

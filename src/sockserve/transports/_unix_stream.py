@@ -9,7 +9,6 @@ import attrs
 from .._validators import callable_or_none, count
 from ..abc import Configure
 from ..addresses import RawAddress, UnixAddress, unix_address
-from ..errors import ListenError
 from ._stream import StreamListener
 from ._unix_path import bind_unix, check_mode, check_path, check_platform
 
@@ -54,15 +53,8 @@ class UnixStreamTransport:
         Raises:
             ListenError: The path is in use or not to be had.
         """
-        sock, remove = bind_unix(self.path, socket.SOCK_STREAM, self.mode, self.configure)
-        try:
-            sock.listen(self.backlog)
-            sock.setblocking(False)
-        except OSError as error:
-            sock.close()
-            if remove is not None:
-                remove()
-            raise ListenError.from_os_error(error, self.path) from error
+        sock, remove = bind_unix(self.path, socket.SOCK_STREAM, self.mode, self.configure, self.backlog)
+        sock.setblocking(False)
         return StreamListener(sock, unix_address(sock.getsockname()), stream_peer, cleanup=remove)
 
 
