@@ -67,6 +67,7 @@ class Lifecycle(Generic[R, A]):
     _service: Service[R, A] | None = attrs.field(init=False, default=None)
     _periods: int = attrs.field(init=False, default=0)
     _wishes: deque[Wish] = attrs.field(init=False, factory=deque)
+    _release_when_left: bool = attrs.field(init=False, default=False)
     _expired: bool = attrs.field(init=False, default=False)
     _pid: int = attrs.field(init=False, factory=os.getpid)
     _lock: threading.RLock = attrs.field(init=False, factory=threading.RLock)
@@ -161,8 +162,11 @@ class Lifecycle(Generic[R, A]):
             # In this order, for `request_stop`, which takes no lock: a wish is for a period that can still hear.
             self._service = None
             self._periods += 1
+            release, self._release_when_left = self._release_when_left, False
             while self._wishes and self._wishes[0].of < self._periods:
                 self._wishes.popleft()
+        if release:
+            self._release()
 
     # Being stopped.
 
@@ -222,10 +226,17 @@ class Lifecycle(Generic[R, A]):
         with self._lock:  # from here on no period begins
             was_open, self._closed = self.is_open, True
             service = self._service
+            # Called by what the loop's thread runs, at any point of it: the loop forgets the listener first.
+            self._release_when_left = was_open and service is not None and service.in_own_thread
         if service is not None:
-            self._leave_before_close(service)
-        if not was_open:
-            return
+            self.request_stop(None)
+            if not service.in_own_thread:
+                service.left.wait(LAST_WAIT if self._expired else None)
+        if was_open and not self._release_when_left:
+            self._release()
+
+    def _release(self) -> None:
+        """Close the listener, and end and await what is in flight."""
         assert self._listener is not None
         self.core.listeners = ()
         if self._listener.stream:
@@ -236,14 +247,6 @@ class Lifecycle(Generic[R, A]):
         self._listener.close()  # of datagrams: their replies go through it
         if self.core.wants(Closed):
             self.core.emit(Closed(server_address=self.core.address))
-
-    def _leave_before_close(self, service: Service[R, A]) -> None:
-        """A loop has to forget the listener before it is closed: its number may be another's at once."""
-        self.request_stop(None)
-        if service.in_own_thread:
-            service.stop_accepting()
-        else:
-            service.left.wait(LAST_WAIT if self._expired else None)
 
     def _close_runners(self) -> None:
         deadline = self.loop.time() + LAST_WAIT if self._expired else None
