@@ -88,7 +88,10 @@ def compare(measure: str, pairs: Sequence[Pair]) -> Comparison:
 
 
 _TESTS = Path(__file__).resolve().parents[1]
-_TICK = 100 if sys.platform == "win32" else os.sysconf("SC_CLK_TCK")
+if sys.platform == "win32":
+    _TICK = 100
+else:
+    _TICK = os.sysconf("SC_CLK_TCK")
 
 
 @attrs.define(eq=False)

@@ -122,9 +122,9 @@ class _ForkRunner:
 
 
 #: What a child must not get before it has its own handlers.
-_FOR_CHILDREN: set[int] = (
-    set() if sys.platform == "win32" else {int(signal.SIGINT), int(signal.SIGTERM), int(signal.SIGQUIT)}
-)
+_FOR_CHILDREN: set[int] = {int(signal.SIGINT), int(signal.SIGTERM)}
+if sys.platform != "win32":
+    _FOR_CHILDREN.add(int(signal.SIGQUIT))
 
 #: The child has reported a failure itself; somebody else has taken the status: neither is news.
 _REPORTED = (0, 1, None)
