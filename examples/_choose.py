@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 import attrs
 
-from bounded_threads import BoundedThreads  # type: ignore[import-not-found]  # beside this file
+from bounded_threads import BoundedThreads
 from sockserve import (
     Address,
     ForkStrategy,

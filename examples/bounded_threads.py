@@ -91,6 +91,6 @@ class _BoundedRunner:
 
 
 if __name__ == "__main__":
-    import http_files  # type: ignore[import-not-found]  # it finds this strategy in the table of _choose
+    import http_files  # it finds this strategy in the table of _choose
 
     http_files.main(["--strategy", "bounded", *sys.argv[1:]])

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Final
 
 import attrs
 
-from _choose import SHARED_MEMORY, CommandLine, Way  # type: ignore[import-not-found]  # beside this file
+from _choose import SHARED_MEMORY, CommandLine, Way
 from sockserve import StreamRequestHandler, UnixAddress, UnixStreamTransport
 
 #: Bytes of a line.

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import attrs
 
-from _choose import UDP, CommandLine, checked  # type: ignore[import-not-found]  # beside this file
+from _choose import UDP, CommandLine, checked
 from sockserve import DatagramRequestHandler
 
 #: Seconds that a resolver may keep an answer: short, since people edit hosts files and expect to see it.

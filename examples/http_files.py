@@ -10,7 +10,7 @@ import functools
 import http.server
 from collections.abc import Sequence
 
-from _choose import TCP, UNIX, CommandLine  # type: ignore[import-not-found]  # beside this file
+from _choose import TCP, UNIX, CommandLine
 
 
 class FilesHandler(http.server.SimpleHTTPRequestHandler):

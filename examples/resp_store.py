@@ -22,8 +22,8 @@ from collections.abc import Callable, Sequence
 
 import attrs
 
-from _choose import TCP, UNIX, CommandLine  # type: ignore[import-not-found]  # beside this file
-from _resp import CommandParser, ProtocolError, Reply, encode, encode_error, text  # type: ignore[import-not-found]
+from _choose import TCP, UNIX, CommandLine
+from _resp import CommandParser, ProtocolError, Reply, encode, encode_error, text
 
 #: Bytes to ask for at once, and of replies to gather before they are sent.
 CHUNK = 64 * 1024

@@ -21,7 +21,7 @@ from typing import Any, Final
 
 import attrs
 
-from _choose import UDP, UNIX_DATAGRAM, CommandLine, checked  # type: ignore[import-not-found]  # beside this file
+from _choose import UDP, UNIX_DATAGRAM, CommandLine, checked
 from sockserve import DatagramRequestHandler, InetAddress
 
 #: By number (RFC 5424, 6.2.1), named as in syslog.conf(5).
