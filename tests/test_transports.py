@@ -351,7 +351,7 @@ def test_a_request_can_be_replaced() -> None:
     assert packet.open() == (b"b", right)
     with pytest.raises(TypeError, match="not by 3"):
         packet.replace(3)
-    for verb in (packet.finish, packet.disown, packet.end_input, packet.abort):
+    for verb in (packet.finish, packet.release, packet.end_input, packet.abort):
         verb()
     assert left.fileno() >= 0
     left.close()
@@ -361,7 +361,7 @@ def test_a_request_can_be_replaced() -> None:
 Verb = Callable[[_stream.StreamArrival[UnixAddress]], None]
 
 
-@given(st.lists(st.sampled_from(["finish", "abort", "end_input", "disown", "close", "detach"]), max_size=6))
+@given(st.lists(st.sampled_from(["finish", "abort", "end_input", "release", "close", "detach"]), max_size=6))
 def test_goodbyes_in_any_order_do_no_harm(verbs: list[str]) -> None:
     """Whatever the handler, the server and a deadline do to a connection, nothing is raised."""
     left, right = socket.socketpair()

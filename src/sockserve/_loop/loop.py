@@ -34,12 +34,13 @@ class EventLoop:
         self._wakeup: Wakeup | None = None
         self._callbacks: dict[int, Callable[[int], object]] = {}
         self._masks: dict[int, int] = {}
-        self._timers = Timers()
+        self.timers = Timers()
         self._soon: deque[Callable[[], object]] = deque()
         self._paused: set[Callable[[], object]] = set()
         self._thread: int | None = None
         self._abandoned: tuple[Poller | None, Wakeup | None] = None, None
-        self._called = False  # somebody wants the loop's attention
+        #: Somebody wants the loop's attention: a long batch should end.
+        self.calling = False
 
     # What runners use.
 
@@ -59,7 +60,7 @@ class EventLoop:
 
     def call_at(self, when: float, callback: Callable[[], object], /) -> Timer:
         """See `sockserve.abc.Loop.call_at`."""
-        return self._timers.add(when, callback)
+        return self.timers.add(when, callback)
 
     def call_soon_threadsafe(self, callback: Callable[[], object], /) -> None:
         """See `sockserve.abc.Loop.call_soon_threadsafe`."""
@@ -84,20 +85,9 @@ class EventLoop:
         for resumed in paused:
             resumed()
 
-    def called(self) -> bool:
-        """Whether `wake` was called or a timer ran since this was last asked; true when the loop opens."""
-        if not self._called:
-            return False
-        self._called = False  # before the caller looks for the reason: who calls later is heard the next time
-        return True
-
-    @property
-    def pressing(self) -> bool:
-        """Whether a long batch should end: `wake` was called, or a timer waits for its call."""
-        return self._called or (bool(self._timers.heap) and self._timer_due())
-
-    def _timer_due(self) -> bool:
-        when = self._timers.next_due()
+    def timer_due(self) -> bool:
+        """Whether a timer waits for its call: a long batch should end."""
+        when = self.timers.next_due()
         return when is not None and when <= self.time()
 
     def wake(self) -> None:
@@ -107,7 +97,7 @@ class EventLoop:
         The loop's own thread writes as well: a signal handler runs there in the middle of the wait, which then
         goes on (PEP 475).
         """
-        self._called = True
+        self.calling = True
         wakeup = self._wakeup
         if wakeup is not None:
             wakeup.wake()
@@ -129,9 +119,10 @@ class EventLoop:
         return self._wakeup.sender_fileno()
 
     def run(self, done: Callable[[], bool]) -> None:
-        """Open the loop, and serve callbacks until *done* says so."""
+        """Open the loop, and serve callbacks until *done* says so; it is asked before every wait."""
         with self.opened():
-            self.turn(done)
+            while not done():
+                self._step()
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[None]:
@@ -144,17 +135,21 @@ class EventLoop:
 
     def turn(self, done: Callable[[], bool]) -> None:
         """
-        Serve callbacks until *done* says so; it is asked before every wait.
+        Serve callbacks until *done* says so; it is asked at first, and after each `wake` and each timer.
 
         Raises:
             BaseException: Whatever a callback raises. What is watched stays noted for the next time.
         """
-        while not done():
+        while True:
+            if self.calling:
+                self.calling = False  # before the question: who calls later is heard the next time
+                if done():
+                    return
             self._step()
 
     def _open(self) -> None:
         self._thread = threading.get_ident()
-        self._called = True
+        self.calling = True
         try:
             self._poller = (self._make_poller or pollers.default_poller)()
             self._wakeup = Wakeup()
@@ -169,7 +164,7 @@ class EventLoop:
         poller, wakeup, callbacks = self._poller, self._wakeup, self._callbacks
         assert poller is not None
         assert wakeup is not None
-        timers, soon = self._timers, self._soon
+        timers, soon = self.timers, self._soon
         patience = self._patience() if soon or timers.heap else None
         for fd, mask in poller.wait(patience):
             callback = callbacks.get(fd)
@@ -178,7 +173,7 @@ class EventLoop:
             elif fd == wakeup.fileno():
                 wakeup.drain()
         if timers.heap and timers.run(self.time()):
-            self._called = True
+            self.calling = True
         if soon:
             for _ in range(len(soon)):
                 soon.popleft()()
@@ -187,7 +182,7 @@ class EventLoop:
         """Seconds to wait at most; None: until something happens."""
         if self._soon:
             return 0.0
-        when = self._timers.next_due()
+        when = self.timers.next_due()
         return None if when is None else max(0.0, when - self.time())
 
     def abandon(self) -> None:

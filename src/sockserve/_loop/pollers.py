@@ -80,6 +80,8 @@ if sys.platform == "linux":
 
         def __init__(self) -> None:
             self._epoll = select.epoll()
+            #: `Poller.wait`, without a step between.
+            self.wait: Callable[[float | None], list[tuple[int, int]]] = self._epoll.poll
 
         def register(self, fd: int, mask: int, /, *, edge: bool = False) -> None:
             """Watch *fd*."""
@@ -91,10 +93,6 @@ if sys.platform == "linux":
                 self._epoll.unregister(fd)
             except (OSError, ValueError):
                 pass  # closed: the kernel has forgotten it by itself
-
-        def wait(self, timeout: float | None, /) -> list[tuple[int, int]]:
-            """Poll."""
-            return self._epoll.poll(timeout)
 
         def close(self) -> None:
             """Close the epoll descriptor."""

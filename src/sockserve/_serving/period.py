@@ -1,7 +1,6 @@
 """One time of serving: servers on one loop, from the first accept until all have been left."""
 
 import contextlib
-import functools
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, TypeVar
@@ -91,7 +90,7 @@ class Service(Generic[R, A]):
                 core=self.core,
                 listener=listener,
                 runner=self.runner,
-                admit=self._admit if counts else functools.partial(self.core.admit, self.runner),
+                admit=self._admit if counts else self.core.admit,
                 truncated=self.core.truncated,
                 before_batch=self.core.ask_observer,
                 after_batch=self.service_actions,
@@ -116,9 +115,9 @@ class Service(Generic[R, A]):
 
         self._cadence = self.loop.call_at(self.loop.time() + self.poll_interval, tick)
 
-    def _admit(self, arrival: Arrival[R, A]) -> None:
+    def _admit(self, runner: Runner, arrival: Arrival[R, A]) -> None:
         self.taken += 1
-        self.core.admit(self.runner, arrival)
+        self.core.admit(runner, arrival)
         if self.taken == self.limit:
             self.loop.wake()  # ends the batch, and lets the loop ask whether it is done
 
@@ -154,8 +153,7 @@ class Service(Generic[R, A]):
         if aborted and self.loop.time() < self._drain_until:
             return False
         self.expired = bool(aborted)
-        for job in self.core.jobs():
-            job.abort()
+        self.core.abort_all()
         if self.core.wants(Drained):
             self.core.emit(Drained(server_address=self.core.address, aborted=aborted))
         return True
@@ -208,9 +206,7 @@ class Period:
             self.loop.turn(self._done)
 
     def _done(self) -> bool:
-        """Leave the services that are done, if others remain. Only a call or a timer can make one so."""
-        if not self.loop.called():
-            return False
+        """Leave the services that are done, if others remain."""
         done = [service for service in self._served if service.done()]
         if len(done) == len(self._served):
             return True  # the last are left when the loop is closed: then they can be served again at once

@@ -10,9 +10,10 @@ from typing import Any, TypeAlias
 
 from typing_extensions import TypeVar
 
+from ._arrival import Arrival, DatagramRequest, Keeper
 from ._loop import READ, WRITE, Loop, Timer
 from ._strategy import Core, Job, Runner, Strategy
-from ._transport import Arrival, Configure, DatagramRequest, Listener, Transport
+from ._transport import Configure, Listener, Transport
 
 __all__ = (
     "READ",
@@ -23,6 +24,7 @@ __all__ = (
     "DatagramRequest",
     "Handler",
     "Job",
+    "Keeper",
     "Listener",
     "Loop",
     "Runner",

@@ -6,12 +6,12 @@ import signal
 import struct
 import sys
 import threading
-from collections.abc import Callable
 from types import FrameType
 from typing import NoReturn
 
 import attrs
 
+from .._signals import SIG_BLOCK, SIG_SETMASK, signals
 from .._validators import boolean, count
 from ..abc import Core, Job, Loop
 from ..errors import CompositionError
@@ -59,43 +59,43 @@ class _ForkRunner:
     options: ForkStrategy
     loop: Loop
     core: Core
+    full: bool = attrs.field(init=False, default=False)
     _children: Children = attrs.field(init=False)
     _relay: "_StopRelay" = attrs.field(init=False)
+    _forks: int = attrs.field(init=False, default=0)
     _said: bool = attrs.field(init=False, default=False)
 
     def __attrs_post_init__(self) -> None:
         self._children = Children(self.loop, self._ended)
         self._relay = _StopRelay(self.loop, self.core)  # now: when it is needed descriptors may be exhausted
 
-    @property
-    def full(self) -> bool:
-        return len(self._children) >= self.options.max_children
-
     def submit(self, job: Job, /) -> None:
         if sys.platform == "win32":
             raise NotImplementedError
-        self._report_threads()
-        ticket = self._children.prepare()
+        if not self._said and self._forks % _LOOK_EVERY == 0:
+            self._report_threads()
+        self._forks += 1
+        children = self._children
+        pipe = None if children.pidfd else children.prepare()
         # What is in the buffers would otherwise be written twice.
         _flush()
         # A signal must not meet the handlers of the parent in the child.
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, _FOR_CHILDREN)
+        mask = signals.pthread_sigmask(SIG_BLOCK, _FOR_CHILDREN)
         try:
             pid = os.fork()
             if pid == 0:
                 _serve_in_child(self.core, self._relay, job, mask)
         except OSError:
-            ticket.cancel()
+            children.cancel(pipe)
             raise
         finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        child = self._children.add(pid, job, ticket)
-        job.disown(end_input=child.terminate, abort=child.quit)
-        self._children.watch(child)
+            signals.pthread_sigmask(SIG_SETMASK, mask)
+        children.adopt(pid, job, pipe)
+        self.full = len(children.by_pid) >= self.options.max_children
 
     def _report_threads(self) -> None:
         others = threading.active_count() - 1
-        if others and not self._said:
+        if others:
             self._said = True
             if self.core.wants(ForkedBesideThreads):
                 self.core.emit(ForkedBesideThreads(server_address=self.core.address, threads=others))
@@ -112,7 +112,9 @@ class _ForkRunner:
                 )
             )
         child.job.settle(ok=status in _SUCCESS)
-        self.loop.resume()
+        if self.full:
+            self.full = False
+            self.loop.resume()
 
     def close(self, deadline: float | None, /) -> None:
         if self.options.block_on_close or deadline is not None:
@@ -121,26 +123,31 @@ class _ForkRunner:
         self._relay.close()
 
 
+#: Requests between two looks at whether the process has other threads.
+_LOOK_EVERY = 16
+
+#: Plain numbers, as all that a child touches: see `_signals`.
+_SIGINT, _SIGTERM, _SIGQUIT = (int(getattr(signal, name, 0)) for name in ("SIGINT", "SIGTERM", "SIGQUIT"))
+
 #: What a child must not get before it has its own handlers.
-_FOR_CHILDREN: set[int] = {int(signal.SIGINT), int(signal.SIGTERM)}
-if sys.platform != "win32":
-    _FOR_CHILDREN.add(int(signal.SIGQUIT))
+_FOR_CHILDREN = frozenset((_SIGINT, _SIGTERM, _SIGQUIT))
 
 #: The child has reported a failure itself; somebody else has taken the status: neither is news.
 _REPORTED = (0, 1, None)
 _SUCCESS = (0, None)
 
 
-def _serve_in_child(core: Core, relay: "_StopRelay", job: Job, mask: "set[signal.Signals | int]") -> NoReturn:
+def _serve_in_child(core: Core, relay: "_StopRelay", job: Job, mask: set[int]) -> NoReturn:
     if sys.platform == "win32":
         raise NotImplementedError
     status = 1
     try:
         core.enter_child(relay.send)
-        signal.signal(signal.SIGTERM, _ForRequest(job.end_input, os.getpid()))
-        signal.signal(signal.SIGQUIT, _ForRequest(job.abort, os.getpid()))
+        to_request = _ToRequest(job, os.getpid())
+        signals.signal(_SIGTERM, to_request)
+        signals.signal(_SIGQUIT, to_request)
         # Also where the program has blocked them, to wait for them in a thread that the child does not have.
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask - _FOR_CHILDREN)
+        signals.pthread_sigmask(SIG_SETMASK, mask - _FOR_CHILDREN)
         status = 0 if job.run() else 1
     except BaseException as error:
         sys.excepthook(type(error), error, error.__traceback__)
@@ -161,19 +168,23 @@ def _flush() -> None:
             pass
 
 
-@attrs.frozen
-class _ForRequest:
-    """A signal of the child that is meant for its request: any number of them is one."""
+class _ToRequest:
+    """What a child does with signals that are meant for its request: any number of them is one."""
 
-    verb: Callable[[], None]
-    pid: int
+    __slots__ = ("job", "pid")
+
+    def __init__(self, job: Job, pid: int) -> None:
+        self.job = job
+        self.pid = pid
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        if os.getpid() == self.pid:
-            self.verb()
-        else:  # a process that the handler has forked: for that the signal means what it usually does
+        if os.getpid() != self.pid:  # a process that the handler has forked: it means what it usually does
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
+        elif number == _SIGTERM:
+            self.job.end_input()
+        else:
+            self.job.abort()
 
 
 _GRACE = struct.Struct("=d")  # below PIPE_BUF: written whole or not at all (pipe(7))

@@ -1,15 +1,18 @@
 """What all stream transports share: an accepted connection, and the listener that accepts it."""
 
 import errno
+import functools
 import os
 import select
 import socket
 import sys
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import ClassVar, TypeVar, cast
 
 import attrs
+from typing_extensions import override
 
+from ..abc import Arrival
 from ..addresses import RawAddress
 from ._listener import SocketListener
 from ._ready import readable
@@ -19,8 +22,7 @@ __all__ = ("StreamArrival", "StreamListener")
 A = TypeVar("A")
 
 
-@attrs.define(eq=False)
-class StreamArrival(Generic[A]):
+class StreamArrival(Arrival[socket.socket, A]):
     """
     An accepted connection.
 
@@ -28,24 +30,18 @@ class StreamArrival(Generic[A]):
         `finish` or `disown` closes the socket; a handler that closes or detaches it earlier does no harm.
     """
 
-    request: socket.socket
-    client_address: A
+    __slots__ = ()
 
-    @property
-    def stream(self) -> bool:
-        """Yes: there is something to shut and close."""
-        return True
+    stream: ClassVar[bool] = True
 
+    @override
     def replace(self, request: object, /) -> None:
         """Serve *request* in place of the accepted socket."""
         if not isinstance(request, socket.socket):
             raise TypeError(f"a connection is replaced by a socket, not by {request!r}")
         self.request = request
 
-    def open(self) -> socket.socket:
-        """Return the socket: a plain connection is ready at once."""
-        return self.request
-
+    @override
     def finish(self) -> None:
         """Send the end of the stream, whoever else has a copy of the socket, and close this one."""
         try:
@@ -57,14 +53,18 @@ class StreamArrival(Generic[A]):
         except OSError:
             pass  # the handler has closed its descriptor by number
 
-    def disown(self) -> None:
+    @override
+    def release(self) -> None:
         """Close this process's copy; the connection goes on in the other."""
-        self.request.close()
+        if self.request.fileno() >= 0:
+            socket.close(self.request.detach())
 
+    @override
     def end_input(self) -> None:
         """Shut the reading side: a read that waits returns the end of the stream."""
         self._shut(socket.SHUT_RD)
 
+    @override
     def abort(self) -> None:
         """Shut both sides: reads return the end of the stream, writes raise BrokenPipeError."""
         self._shut(socket.SHUT_RDWR)
@@ -77,6 +77,7 @@ class StreamArrival(Generic[A]):
         except OSError:
             pass  # it has ended meanwhile
 
+    @override
     def peer_gone(self, error: BaseException, /) -> bool:
         """
         Whether *error* is of the kind that a lost peer causes, and this connection has really lost its own.
@@ -112,6 +113,28 @@ _INET = (socket.AF_INET, socket.AF_INET6)
 _NOT_CONNECTED = (errno.ENOTCONN, errno.EINVAL)
 
 
+#: Whether a socket from accept(2) blocks whatever its listener does (accept(2): "on Linux, the new socket does not
+#: inherit file status flags such as O_NONBLOCK"; the BSDs' does).
+_BLOCKS = sys.platform == "linux"
+
+
+def _accept_of(sock: socket.socket) -> Callable[[], tuple[int, RawAddress]]:
+    """
+    Give what accepts a bare descriptor.
+
+    `socket.socket.accept` turns the listener's family and kind into enum members for each connection, which costs
+    more than the system call. The method that it calls (CPython's socket.py, PyPy's too) has no public name; where
+    it is missing, the public one does.
+    """
+    bare: Callable[[], tuple[int, RawAddress]] | None = getattr(sock, "_accept", None)
+    return bare or functools.partial(_accept_public, sock)
+
+
+def _accept_public(sock: socket.socket) -> tuple[int, RawAddress]:
+    request, raw = sock.accept()
+    return request.detach(), cast("RawAddress", raw)
+
+
 @attrs.define(eq=False)
 class StreamListener(SocketListener[A]):
     """
@@ -127,6 +150,14 @@ class StreamListener(SocketListener[A]):
     peer: Callable[[socket.socket, RawAddress], A]
     tune: Callable[[socket.socket], None] | None = None
     poll: bool = False
+    _accept: Callable[[], tuple[int, RawAddress]] = attrs.field(init=False)
+    _family: int = attrs.field(init=False)
+    _type: int = attrs.field(init=False)
+    _proto: int = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._accept = _accept_of(self.sock)
+        self._family, self._type, self._proto = int(self.sock.family), int(self.sock.type), self.sock.proto
 
     @property
     def stream(self) -> bool:
@@ -137,9 +168,15 @@ class StreamListener(SocketListener[A]):
         """Accept one connection; its socket blocks, whatever the listener and `socket.setdefaulttimeout` say."""
         if self.poll and not readable(self.sock):
             raise BlockingIOError
-        request, raw = self.sock.accept()
+        fd, raw = self._accept()
         try:
-            request.settimeout(None)
+            request = socket.socket(self._family, self._type, self._proto, fileno=fd)
+        except BaseException:
+            socket.close(fd)
+            raise
+        try:
+            if not _BLOCKS or request.gettimeout() is not None:
+                request.settimeout(None)
             if self.tune is not None:
                 self.tune(request)
             return StreamArrival(request, self.peer(request, raw))
