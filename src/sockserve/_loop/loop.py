@@ -38,7 +38,7 @@ class EventLoop:
         self._soon: deque[Callable[[], object]] = deque()
         self._paused: set[Callable[[], object]] = set()
         self._thread: int | None = None
-        self._abandoned: tuple[Poller | None, Wakeup | None] = None, None
+        self._abandoned = False
         #: Somebody wants the loop's attention: a long batch should end.
         self.calling = False
 
@@ -46,7 +46,7 @@ class EventLoop:
 
     def watch(self, fd: int, callback: Callable[[int], object], /, mask: int = READ) -> None:
         """See `sockserve.abc.Loop.watch`."""
-        if self._poller is not None:
+        if self._poller is not None and not self._abandoned:
             self._poller.register(fd, mask)
         self._callbacks[fd] = callback
         self._masks[fd] = mask
@@ -55,7 +55,7 @@ class EventLoop:
         """See `sockserve.abc.Loop.unwatch`."""
         if self._callbacks.pop(fd, None) is not None:
             del self._masks[fd]
-            if self._poller is not None:
+            if self._poller is not None and not self._abandoned:
                 self._poller.unregister(fd)
 
     def call_at(self, when: float, callback: Callable[[], object], /) -> Timer:
@@ -99,7 +99,7 @@ class EventLoop:
         """
         self.calling = True
         wakeup = self._wakeup
-        if wakeup is not None:
+        if wakeup is not None and not self._abandoned:
             wakeup.wake()
 
     @property
@@ -110,7 +110,7 @@ class EventLoop:
     @property
     def running(self) -> bool:
         """Whether some thread runs the loop."""
-        return self._thread is not None
+        return self._thread is not None and not self._abandoned
 
     @property
     def wakeup_fileno(self) -> int:
@@ -149,6 +149,7 @@ class EventLoop:
 
     def _open(self) -> None:
         self._thread = threading.get_ident()
+        self._abandoned = False
         self.calling = True
         try:
             self._poller = (self._make_poller or pollers.default_poller)()
@@ -192,8 +193,7 @@ class EventLoop:
         They are kept, not closed: that would take some forty more page faults, a good part of what a short child
         costs, and nothing waits for their descriptors' end.
         """
-        self._abandoned = self._poller, self._wakeup
-        self._poller = self._wakeup = self._thread = None
+        self._abandoned = True
 
     def close(self) -> None:
         """Release poller and wake-up."""

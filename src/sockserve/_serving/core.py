@@ -35,6 +35,7 @@ R = TypeVar("R")
 A = TypeVar("A")
 
 _SIGINT = int(signal.SIGINT)
+_RLock = type(threading.RLock())  # without the function that chooses it
 
 #: Seconds after which the observer is asked again whether it wants the two events of every request. A change of a
 #: logger's level is felt that late; asking for each request cost a twentieth of a small one (measured).
@@ -58,8 +59,8 @@ class ServerCore(Generic[R, A]):
     address: A | None = None
     #: Called, in any thread, when the last request in flight has ended.
     on_idle: Callable[[], object] | None = None
-    #: What a forked child lets go of; set while a loop serves.
-    leave_loop: Callable[[], object] | None = None
+    #: What a forked child calls to let go of the parent's things; set while a loop serves.
+    leave_in_child: tuple[Callable[[], object], ...] = ()
     #: Where a forked child sends its wish to stop.
     relay: Callable[[float | None], None] | None = None
     #: The process that serves. One that a handler has forked is not to go on in its place.
@@ -220,11 +221,11 @@ class ServerCore(Generic[R, A]):
 
     def enter_child(self, relay: Callable[[float | None], None], /) -> None:
         """See `sockserve.abc.Core.enter_child`."""
-        self._lock = threading.RLock()  # another thread of the parent may have held it
+        self._lock = _RLock()  # another thread of the parent may have held it
         signals.signal(_SIGINT, SIG_IGN)
         signals.set_wakeup_fd(-1)
         self.relay = relay
         self.pid = os.getpid()
         self.on_idle = None
-        if self.leave_loop is not None:
-            self.leave_loop()
+        for leave in self.leave_in_child:
+            leave()

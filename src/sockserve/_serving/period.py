@@ -168,7 +168,7 @@ class Service(Generic[R, A]):
         if self.left.is_set():
             return
         self.stop_accepting()
-        self.core.leave_loop = None
+        self.core.leave_in_child = ()
         self.core.on_idle = None
         for timer in (*self._timers, self._cadence):
             if timer is not None:
@@ -199,8 +199,9 @@ class Period:
             self.loop.opened(),
             wake_on_signals(self.loop),  # let go of before the loop closes what signals are written to
         ):
+            leave_in_child = self._leave_in_child()
             for service in self.services:
-                service.core.leave_loop = self._leave_in_child
+                service.core.leave_in_child = leave_in_child
                 service.enter()
                 self._served.append(service)
             self.loop.turn(self._done)
@@ -223,14 +224,16 @@ class Period:
             for service in self.services:
                 service.leave()
 
-    def _leave_in_child(self) -> None:
-        """In a forked child: the loop and the stream listeners of all its servers are not ours."""
-        self.loop.abandon()
+    def _leave_in_child(self) -> tuple[Callable[[], object], ...]:
+        """For a forked child: the loop and the stream listeners of all its servers are not its own."""
+        others = [self._disown_others] if len(self.services) > 1 else []
+        copies = [listener.close_copy for service in self.services for listener in service.core.listeners]
+        return (self.loop.abandon, *others, *copies)
+
+    def _disown_others(self) -> None:
         for service in self.services:
             if service.core.relay is None:
                 service.core.relay = _of_another_server
-            for listener in service.core.listeners:
-                listener.close_copy()
 
 
 def _of_another_server(grace: float | None) -> None:

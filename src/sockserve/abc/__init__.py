@@ -8,8 +8,7 @@ strategy knows neither transports nor handlers, a transport neither strategies n
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from typing_extensions import TypeVar
-
+from .._typing import TypeVar
 from ._arrival import Arrival, DatagramRequest, Keeper
 from ._loop import READ, WRITE, Loop, Timer
 from ._strategy import Core, Job, Runner, Strategy

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import ClassVar, Generic, Protocol, TypeAlias
 
-from typing_extensions import TypeVar
+from .._typing import TypeVar
 
 __all__ = ("AnyArrival", "Arrival", "DatagramRequest", "Keeper", "Serving", "current_job")
 

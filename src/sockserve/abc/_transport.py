@@ -4,8 +4,7 @@ import socket
 from collections.abc import Callable
 from typing import Protocol, TypeAlias
 
-from typing_extensions import TypeVar
-
+from .._typing import TypeVar
 from ._arrival import Arrival
 
 __all__ = ("Configure", "Listener", "Transport")

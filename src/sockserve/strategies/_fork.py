@@ -1,11 +1,13 @@
 """A process for each request (socketserver: ``ForkingMixIn``)."""
 
+import _thread
 import math
 import os
 import signal
 import struct
 import sys
 import threading
+from collections.abc import Callable
 from types import FrameType
 from typing import NoReturn
 
@@ -16,6 +18,7 @@ from .._validators import boolean, count
 from ..abc import Core, Job, Loop
 from ..errors import CompositionError
 from ..events import ChildDied, ForkedBesideThreads
+from ..observers import load_logging
 from ._children import Child, Children
 
 __all__ = ("ForkStrategy",)
@@ -62,7 +65,6 @@ class _ForkRunner:
     full: bool = attrs.field(init=False, default=False)
     _children: Children = attrs.field(init=False)
     _relay: "_StopRelay" = attrs.field(init=False)
-    _forks: int = attrs.field(init=False, default=0)
     _said: bool = attrs.field(init=False, default=False)
 
     def __attrs_post_init__(self) -> None:
@@ -72,9 +74,8 @@ class _ForkRunner:
     def submit(self, job: Job, /) -> None:
         if sys.platform == "win32":
             raise NotImplementedError
-        if not self._said and self._forks % _LOOK_EVERY == 0:
+        if not self._said and _other_threads():
             self._report_threads()
-        self._forks += 1
         children = self._children
         pipe = None if children.pidfd else children.prepare()
         # What is in the buffers would otherwise be written twice.
@@ -94,11 +95,10 @@ class _ForkRunner:
         self.full = len(children.by_pid) >= self.options.max_children
 
     def _report_threads(self) -> None:
-        others = threading.active_count() - 1
-        if others:
-            self._said = True
-            if self.core.wants(ForkedBesideThreads):
-                self.core.emit(ForkedBesideThreads(server_address=self.core.address, threads=others))
+        self._said = True
+        load_logging()
+        if self.core.wants(ForkedBesideThreads):
+            self.core.emit(ForkedBesideThreads(server_address=self.core.address, threads=_other_threads()))
 
     def _ended(self, child: Child, status: int | None) -> None:
         """Take note of a child's end: its exit status, minus the signal's number, or None where unknown."""
@@ -123,8 +123,13 @@ class _ForkRunner:
         self._relay.close()
 
 
-#: Requests between two looks at whether the process has other threads.
-_LOOK_EVERY = 16
+def _active_count() -> int:
+    return threading.active_count() - 1
+
+
+#: How many threads the process has beside the main one. `threading.active_count` takes a lock and counts two
+#: tables, at each fork; CPython's own count has no public name.
+_other_threads: Callable[[], int] = getattr(_thread, "_count", _active_count)
 
 #: Plain numbers, as all that a child touches: see `_signals`.
 _SIGINT, _SIGTERM, _SIGQUIT = (int(getattr(signal, name, 0)) for name in ("SIGINT", "SIGTERM", "SIGQUIT"))

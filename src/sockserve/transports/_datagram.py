@@ -5,8 +5,8 @@ from collections.abc import Callable
 from typing import ClassVar, TypeVar
 
 import attrs
-from typing_extensions import override
 
+from .._typing import override
 from ..abc import Arrival, DatagramRequest
 from ..addresses import RawAddress
 from ..errors import DatagramTruncated, PeerGoneError

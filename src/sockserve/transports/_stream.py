@@ -2,7 +2,6 @@
 
 import errno
 import functools
-import os
 import select
 import socket
 import sys
@@ -10,8 +9,8 @@ from collections.abc import Callable
 from typing import ClassVar, TypeVar, cast
 
 import attrs
-from typing_extensions import override
 
+from .._typing import override
 from ..abc import Arrival
 from ..addresses import RawAddress
 from ._listener import SocketListener
@@ -56,8 +55,7 @@ class StreamArrival(Arrival[socket.socket, A]):
     @override
     def release(self) -> None:
         """Close this process's copy; the connection goes on in the other."""
-        if self.request.fileno() >= 0:
-            socket.close(self.request.detach())
+        self.request.close()
 
     @override
     def end_input(self) -> None:
@@ -118,16 +116,25 @@ _NOT_CONNECTED = (errno.ENOTCONN, errno.EINVAL)
 _BLOCKS = sys.platform == "linux"
 
 
-def _accept_of(sock: socket.socket) -> Callable[[], tuple[int, RawAddress]]:
+#: The class that this module was imported with: programs put others in its place (gevent, tests).
+_PlainSocket = socket.socket
+
+
+def _shortcuts(sock: socket.socket) -> tuple[Callable[[], tuple[int, RawAddress]], Callable[[], None]]:
     """
-    Give what accepts a bare descriptor.
+    Give what accepts a bare descriptor, and what closes the socket's own.
 
     `socket.socket.accept` turns the listener's family and kind into enum members for each connection, which costs
-    more than the system call. The method that it calls (CPython's socket.py, PyPy's too) has no public name; where
-    it is missing, the public one does.
+    more than the system call; its `close` is three functions, of which a forked child pays for each. What they
+    call are methods of the C type beneath (CPython's socket.py, PyPy's too), without public names. Sockets of
+    another class, which may do more, get their own.
     """
-    bare: Callable[[], tuple[int, RawAddress]] | None = getattr(sock, "_accept", None)
-    return bare or functools.partial(_accept_public, sock)
+    if type(sock) is _PlainSocket:
+        beneath = super(socket.socket, sock)
+        accept: Callable[[], tuple[int, RawAddress]] | None = getattr(beneath, "_accept", None)
+        if accept is not None:
+            return accept, beneath.close
+    return functools.partial(_accept_public, sock), sock.close
 
 
 def _accept_public(sock: socket.socket) -> tuple[int, RawAddress]:
@@ -150,13 +157,15 @@ class StreamListener(SocketListener[A]):
     peer: Callable[[socket.socket, RawAddress], A]
     tune: Callable[[socket.socket], None] | None = None
     poll: bool = False
+    #: Close a forked child's copy of the descriptor, and nothing else: what is in the file system is the parent's.
+    close_copy: Callable[[], None] = attrs.field(init=False)
     _accept: Callable[[], tuple[int, RawAddress]] = attrs.field(init=False)
     _family: int = attrs.field(init=False)
     _type: int = attrs.field(init=False)
     _proto: int = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._accept = _accept_of(self.sock)
+        self._accept, self.close_copy = _shortcuts(self.sock)
         self._family, self._type, self._proto = int(self.sock.family), int(self.sock.type), self.sock.proto
 
     @property
@@ -183,8 +192,3 @@ class StreamListener(SocketListener[A]):
         except BaseException:
             request.close()
             raise
-
-    def close_copy(self) -> None:
-        """Close the socket only, by the shortest way: what is in the file system is the parent's."""
-        if self.sock.fileno() >= 0:
-            os.close(self.sock.detach())
