@@ -32,7 +32,7 @@ class FakePoller:
         self.clock = clock
         self.closed = False
 
-    def register(self, fd: int, mask: int, /, *, edge: bool = False) -> None:
+    def register(self, fd: int, mask: int, /) -> None:
         assert fd not in self.masks
         self.masks[fd] = mask
 

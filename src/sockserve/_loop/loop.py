@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 from ..abc import READ
 from . import pollers
-from .pollers import Poller, PollerFactory
+from .pollers import NOT_THERE, Poller, PollerFactory
 from .timers import Timer, Timers
 from .wakeup import Wakeup
 
@@ -33,7 +33,7 @@ class EventLoop:
         self._poller: Poller | None = None
         self._wakeup: Wakeup | None = None
         self._callbacks: dict[int, Callable[[int], object]] = {}
-        self._masks: dict[int, int] = {}
+        self._masks: dict[int, int] = {}  # of those that are not watched for reading alone
         self.timers = Timers()
         self._soon: deque[Callable[[], object]] = deque()
         self._paused: set[Callable[[], object]] = set()
@@ -49,14 +49,20 @@ class EventLoop:
         if self._poller is not None and not self._abandoned:
             self._poller.register(fd, mask)
         self._callbacks[fd] = callback
-        self._masks[fd] = mask
+        if mask != READ:
+            self._masks[fd] = mask
 
     def unwatch(self, fd: int, /) -> None:
         """See `sockserve.abc.Loop.unwatch`."""
-        if self._callbacks.pop(fd, None) is not None:
-            del self._masks[fd]
-            if self._poller is not None and not self._abandoned:
+        if self._callbacks.pop(fd, None) is None:
+            return
+        if self._masks:
+            self._masks.pop(fd, None)
+        if self._poller is not None and not self._abandoned:
+            try:
                 self._poller.unregister(fd)
+            except NOT_THERE:
+                pass  # closed: the kernel has forgotten it by itself
 
     def call_at(self, when: float, callback: Callable[[], object], /) -> Timer:
         """See `sockserve.abc.Loop.call_at`."""
@@ -155,8 +161,8 @@ class EventLoop:
             self._poller = (self._make_poller or pollers.default_poller)()
             self._wakeup = Wakeup()
             self._poller.register(self._wakeup.fileno(), READ)
-            for fd, mask in self._masks.items():
-                self._poller.register(fd, mask)
+            for fd in self._callbacks:
+                self._poller.register(fd, self._masks.get(fd, READ))
         except BaseException:
             self.close()
             raise

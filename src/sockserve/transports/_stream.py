@@ -130,7 +130,7 @@ def _shortcuts(sock: socket.socket) -> tuple[Callable[[], tuple[int, RawAddress]
     another class, which may do more, get their own.
     """
     if type(sock) is _PlainSocket:
-        beneath = cast("socket.socket", super(socket.socket, sock))
+        beneath = cast("socket.socket", super(_PlainSocket, sock))
         accept: Callable[[], tuple[int, RawAddress]] | None = getattr(beneath, "_accept", None)
         if accept is not None:
             return accept, beneath.close
