@@ -180,6 +180,36 @@ def test_an_earlier_stop_at_once_is_not_softened() -> None:
             assert not server._life._wishes
 
 
+def test_wishes_for_a_stop_do_not_pile_up() -> None:
+    """Of those that ask for the same the first counts."""
+    with Server(TcpTransport(("127.0.0.1", 0)), SyncStrategy(), print) as server:
+        for _ in range(100):
+            server.request_stop(5.0)
+            server.request_stop()
+        assert len(server._life._wishes) == 2
+        server.serve_forever()
+
+
+@pytest.mark.parametrize("strategy", [ThreadStrategy(), ThreadPoolStrategy(), ForkStrategy()], ids=repr)
+def test_a_handler_that_is_aborted_has_not_failed(strategy: Strategy, recorder: Recorder) -> None:
+    """Its client reads nothing; when the grace is over its writes end, by our doing."""
+
+    def handler(request: socket.socket, client_address: object, server: object) -> None:
+        recorder(Accepted(server_address=None, client_address=client_address))
+        while True:
+            request.sendall(bytes(65536))
+
+    server = Server(TcpTransport(("127.0.0.1", 0)), strategy, handler, observer=recorder)
+    with server.running(grace=0.05), socket.create_connection(server.address):
+        recorder.wait_for(Accepted)
+        recorder.wait_for(Accepted)
+        server.shutdown(0.05)
+    names = recorder.so_far()
+    assert "PeerGone" in names
+    assert "HandlerFailed" not in names
+    assert server.stats.failed == 0
+
+
 def test_shutdown_is_bounded_when_a_handler_holds_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     """Under SyncStrategy the caller of shutdown(grace) ends the handler's waiting itself, or leaves it."""
     monkeypatch.setattr(lifecycle, "LAST_WAIT", 0.05)

@@ -178,7 +178,10 @@ class Lifecycle(Generic[R, A]):
             # In this order: who begins to serve looks for a wish once it can be woken.
             service = self._service
             number = self._periods if service is None else service.number
-            self._wishes.append(Wish(number, grace, self.loop.time() + (grace or 0.0)))
+            wish = Wish(number, grace, self.loop.time() + (grace or 0.0))
+            known = self._strictest(number)
+            if known is None or _strictness(wish) < _strictness(known):
+                self._wishes.append(wish)
             service = self._service
             if service is not None:
                 service.loop.wake()
@@ -187,8 +190,8 @@ class Lifecycle(Generic[R, A]):
         """
         Give the wish that ends period *number* first: to leave at once, or the grace that ends first.
 
-        All are kept until then, in an order that does not matter: so those who ask at the same time need no lock,
-        and no later grace softens an earlier wish.
+        Those that were the strictest when they were asked for are kept until then, in an order that does not
+        matter: so those who ask at the same time need no lock, and no later grace softens an earlier wish.
         """
         if not self._wishes:
             return None

@@ -43,7 +43,7 @@ class Arrival(Generic[R_co, A_co]):
         client_address: Whom it came from.
     """
 
-    __slots__ = ("client_address", "keeper", "number", "request", "serving")
+    __slots__ = ("aborted", "client_address", "keeper", "number", "request", "serving")
 
     #: Whether it is a connection: a datagram has nothing to shut or close.
     stream: ClassVar[bool]
@@ -52,6 +52,7 @@ class Arrival(Generic[R_co, A_co]):
         self.request = request
         self.client_address = client_address
         self.keeper: Keeper | None = None
+        self.aborted = False
 
     def admit(self, serving: "Serving", number: int) -> None:
         """Belong to a server from here on, as its request of this number."""
