@@ -59,6 +59,9 @@ class _ThreadRunner:
         finally:
             self._awaited.discard(threading.current_thread())
 
+    def move(self, loop: Loop, /) -> None:
+        self.loop = loop
+
     def close(self, deadline: float | None, /) -> None:
         join_all(tuple(self._awaited), deadline, self.loop.time)
 
