@@ -6,7 +6,7 @@ import time
 from abc import abstractmethod
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import ClassVar, Generic, Protocol, TypeAlias
+from typing import Generic, Protocol, TypeAlias
 
 from .._typing import TypeVar
 
@@ -45,9 +45,6 @@ class Arrival(Generic[R_co, A_co]):
 
     __slots__ = ("aborted", "client_address", "keeper", "number", "request", "serving")
 
-    #: Whether it is a connection: a datagram has nothing to shut or close.
-    stream: ClassVar[bool]
-
     def __init__(self, request: R_co, client_address: A_co) -> None:
         self.request = request
         self.client_address = client_address
@@ -60,6 +57,11 @@ class Arrival(Generic[R_co, A_co]):
         self.number = number
 
     # What a transport says.
+
+    @property
+    @abstractmethod
+    def stream(self) -> bool:
+        """Whether it is a connection: a datagram has nothing to shut or close."""
 
     @abstractmethod
     def replace(self, request: object, /) -> None:

@@ -6,7 +6,7 @@ import select
 import socket
 import sys
 from collections.abc import Callable
-from typing import ClassVar, TypeVar, cast
+from typing import TypeVar, cast
 
 import attrs
 
@@ -31,7 +31,11 @@ class StreamArrival(Arrival[socket.socket, A]):
 
     __slots__ = ()
 
-    stream: ClassVar[bool] = True
+    @property
+    @override
+    def stream(self) -> bool:
+        """Yes: there is something to shut and close."""
+        return True
 
     @override
     def replace(self, request: object, /) -> None:
