@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 import sockserve.abc
-from kinds import STRATEGIES, TRANSPORTS, Kind
+from kinds import IN_LOOP, LEVEL, STRATEGIES, TRANSPORTS, Kind
 from recorder import FAILSAFE, Recorder
+from sockserve._loop import pollers
 
 assert sys.platform != "win32"  # the suite needs POSIX; see CONTRIBUTING.md
 
@@ -71,18 +72,28 @@ def datagram_kind(request: pytest.FixtureRequest) -> Kind:
     return chosen
 
 
-@pytest.fixture(params=list(STRATEGIES))
-def strategy(request: pytest.FixtureRequest) -> sockserve.abc.Strategy:
-    """Each strategy."""
-    name: str = request.param
+def _strategy(name: str, monkeypatch: pytest.MonkeyPatch) -> sockserve.abc.Strategy:
+    if name in LEVEL:
+        monkeypatch.setattr(pollers, "default_poller", pollers.SelectorsPoller)
     return STRATEGIES[name]()
+
+
+@pytest.fixture(params=list(STRATEGIES))
+def strategy(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> sockserve.abc.Strategy:
+    """Each strategy."""
+    return _strategy(request.param, monkeypatch)
 
 
 @pytest.fixture(params=[name for name in STRATEGIES if name != "sync"])
-def concurrent(request: pytest.FixtureRequest) -> sockserve.abc.Strategy:
+def concurrent(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> sockserve.abc.Strategy:
     """Each strategy that serves several requests at a time."""
-    name: str = request.param
-    return STRATEGIES[name]()
+    return _strategy(request.param, monkeypatch)
+
+
+@pytest.fixture(params=[name for name in STRATEGIES if name != "sync" and name not in IN_LOOP])
+def outliving(request: pytest.FixtureRequest) -> sockserve.abc.Strategy:
+    """Each strategy whose requests go on when `serve_forever` has left."""
+    return STRATEGIES[request.param]()
 
 
 @pytest.fixture

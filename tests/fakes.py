@@ -25,6 +25,8 @@ class FakeClock:
 class FakePoller:
     """Reports what the test has put into ``ready``, and takes note of how it was asked to wait."""
 
+    edges = True
+
     def __init__(self, clock: FakeClock | None = None) -> None:
         self.masks: dict[int, int] = {}
         self.ready: list[tuple[int, int]] = []
@@ -60,6 +62,7 @@ class FakeCore:
     stops: list[float | None] = attrs.field(factory=list)
     listeners: Sequence[Listener[object, object]] = ()
     address: object = "fake"
+    handler_name: str = "fake.handler"
 
     def wants(self, kind: type[Event], /) -> bool:
         return True

@@ -19,6 +19,7 @@ from sockserve import (
     DatagramRequestHandler,
     ForkStrategy,
     InetAddress,
+    SelectorStrategy,
     StreamRequestHandler,
     SyncStrategy,
     TcpTransport,
@@ -141,7 +142,14 @@ STRATEGIES: dict[str, Callable[[], Strategy]] = {
     "thread-daemon": lambda: ThreadStrategy(daemon=True),
     "pool": lambda: ThreadPoolStrategy(workers=4),
     "fork": ForkStrategy,
+    "selector": SelectorStrategy,
+    "selector-level": SelectorStrategy,
 }
+
+#: Those that are run with the portable, level-triggered poller.
+LEVEL = ("selector-level",)
+#: Those whose requests live in the loop's thread and end with it: a handler of theirs may wait only for what parks.
+IN_LOOP = ("selector", "selector-level")
 
 
 # Echo handlers: a connection gives back each line, a datagram is given back whole.

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from fakes import FakeClock, FakePoller
 from recorder import FAILSAFE
 from sockserve._loop.loop import EventLoop
-from sockserve._loop.pollers import EDGE, NOT_THERE, Poller, SelectorsPoller, default_poller
+from sockserve._loop.pollers import NOT_THERE, Poller, SelectorsPoller, default_poller
 from sockserve._loop.timers import Timer, Timers
 from sockserve._loop.wakeup import Wakeup
-from sockserve.abc import READ, WRITE
+from sockserve.abc import EDGE, READ, WRITE
 
 POLLERS = {"best": default_poller, "selectors": SelectorsPoller}
 

@@ -12,6 +12,7 @@ from .errors import (
     OptionError,
     OptionTypeError,
     PeerGoneError,
+    RequestAborted,
     ServerStateError,
     SockserveError,
 )
@@ -19,7 +20,7 @@ from .handlers import BaseRequestHandler, DatagramRequestHandler, StreamRequestH
 from .observers import LogEvents, Observer, log_events
 from .server import Server, serve
 from .stats import Stats
-from .strategies import ForkStrategy, SyncStrategy, ThreadPoolStrategy, ThreadStrategy
+from .strategies import ForkStrategy, SelectorStrategy, SyncStrategy, ThreadPoolStrategy, ThreadStrategy
 from .transports import (
     AdoptedTransport,
     TcpTransport,
@@ -43,6 +44,8 @@ __all__ = (
     "OptionError",
     "OptionTypeError",
     "PeerGoneError",
+    "RequestAborted",
+    "SelectorStrategy",
     "Server",
     "ServerStateError",
     "SockserveError",

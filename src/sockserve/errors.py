@@ -10,6 +10,7 @@ error                 who is at fault                         when
 `ServerStateError`    the program: the wrong moment           the call
 `DatagramTruncated`   the peer: a datagram beyond the limit   it is received
 `PeerGoneError`       the peer: it cannot be answered         the reply is sent
+`RequestAborted`      nobody: the server has stopped          the request waits
 ===================== ======================================= ==========================
 """
 
@@ -25,6 +26,7 @@ __all__ = (
     "OptionError",
     "OptionTypeError",
     "PeerGoneError",
+    "RequestAborted",
     "ServerStateError",
     "SockserveError",
 )
@@ -100,3 +102,11 @@ class DatagramTruncated(SockserveError):  # noqa: N818 - it names what happened 
 
 class PeerGoneError(SockserveError, ConnectionError):
     """The peer of a datagram cannot be answered: it has no address, or nothing is bound to it any more."""
+
+
+class RequestAborted(SockserveError, ConnectionAbortedError):  # noqa: N818 - it names what happened to the request
+    """
+    The server has stopped while this request was parked in its table, and every wait of it raises this.
+
+    Where the handler lets it through, the request counts as finished: it has not failed.
+    """

@@ -20,10 +20,12 @@ __all__ = (
     "Finished",
     "ForkedBesideThreads",
     "HandlerFailed",
+    "HandlerSlow",
     "Listening",
     "NotStarted",
     "PeerGone",
     "Refused",
+    "RequestAbandoned",
     "RequestsAbandoned",
     "VerifyFailed",
 )
@@ -93,6 +95,28 @@ class HandlerFailed(RequestEvent):
 
     handler: str
     error: BaseException
+
+
+@attrs.frozen(kw_only=True)
+class HandlerSlow(RequestEvent):
+    """
+    ``handler`` has held the thread that serves for ``duration`` seconds, in which all other requests waited. It
+    did so until ``where``: file, line and function of its next wait, or its end.
+    """
+
+    handler: str
+    duration: float
+    where: str
+
+
+@attrs.frozen(kw_only=True)
+class RequestAbandoned(RequestEvent):
+    """
+    The server has stopped, and this request, told so by each of its waits, went on waiting again and again: it was
+    closed, and its handler is never resumed.
+    """
+
+    handler: str
 
 
 @attrs.frozen(kw_only=True)

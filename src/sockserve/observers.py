@@ -64,6 +64,14 @@ _ROWS: dict[type[Event], tuple[int, str]] = {
     events.NotStarted: (ERROR, "could not start the request of {e.client_address!r}: {e.error!r}"),
     events.Finished: (DEBUG, "finished {e.client_address!r} after {e.duration:.6f} s, ok={e.ok}"),
     events.HandlerFailed: (ERROR, "{e.handler} failed for {e.client_address!r}: {e.error!r}"),
+    events.HandlerSlow: (
+        WARNING,
+        "{e.handler} held all others for {e.duration:.3f} s, serving {e.client_address!r}, until {e.where}",
+    ),
+    events.RequestAbandoned: (
+        ERROR,
+        "{e.handler}, serving {e.client_address!r}, ignored the end of the server, and is abandoned",
+    ),
     events.PeerGone: (DEBUG, "{e.client_address!r} went away: {e.error!r}"),
     events.AcceptFailed: (DEBUG, "an arrival was lost at {e.server_address!r}: {e.error!r}"),
     events.AcceptPaused: (

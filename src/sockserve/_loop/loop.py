@@ -44,6 +44,11 @@ class EventLoop:
 
     # What runners use.
 
+    @property
+    def edges(self) -> bool:
+        """See `sockserve.abc.Loop.edges`."""
+        return self._poller is not None and self._poller.edges
+
     def watch(self, fd: int, callback: Callable[[int], object], /, mask: int = READ) -> None:
         """See `sockserve.abc.Loop.watch`."""
         if self._poller is not None and not self._abandoned:
@@ -67,6 +72,10 @@ class EventLoop:
     def call_at(self, when: float, callback: Callable[[], object], /) -> Timer:
         """See `sockserve.abc.Loop.call_at`."""
         return self.timers.add(when, callback)
+
+    def call_soon(self, callback: Callable[[], object], /) -> None:
+        """See `sockserve.abc.Loop.call_soon`."""
+        self._soon.append(callback)
 
     def call_soon_threadsafe(self, callback: Callable[[], object], /) -> None:
         """See `sockserve.abc.Loop.call_soon_threadsafe`."""

@@ -8,11 +8,16 @@ from typing import Protocol, TypeAlias
 
 from ..abc import READ, WRITE
 
-__all__ = ("EDGE", "NOT_THERE", "Poller", "PollerFactory", "SelectorsPoller", "default_poller")
+__all__ = ("NOT_THERE", "Poller", "PollerFactory", "SelectorsPoller", "default_poller")
 
 
 class Poller(Protocol):
     """A set of watched descriptors."""
+
+    @property
+    def edges(self) -> bool:
+        """Whether `sockserve.abc.EDGE` is heeded."""
+        ...
 
     def register(self, fd: int, mask: int, /) -> None:
         """
@@ -40,9 +45,6 @@ class Poller(Protocol):
         ...
 
 
-#: A bit of a mask: report edges. The value is epoll's EPOLLET.
-EDGE = 1 << 31
-
 #: What `Poller.unregister` raises for a descriptor that has been closed, or is not watched.
 NOT_THERE = (OSError, ValueError, KeyError)
 
@@ -51,6 +53,8 @@ PollerFactory: TypeAlias = Callable[[], Poller]
 
 class SelectorsPoller:
     """The portable one: level-triggered, `selectors.DefaultSelector` underneath."""
+
+    edges = False
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
@@ -85,6 +89,8 @@ if sys.platform == "linux":
 
     class EpollPoller:
         """Linux's own. `wait` reports every condition epoll knows, errors and hang-ups included (epoll_ctl(2))."""
+
+        edges = True
 
         def __init__(self) -> None:
             self._epoll = select.epoll()

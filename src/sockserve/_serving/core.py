@@ -83,6 +83,11 @@ class ServerCore(Generic[R, A]):
             self._tells_accepted = self.emitter.wants(Accepted)
             self.tells_finished = self.emitter.wants(Finished)
 
+    @property
+    def handler_name(self) -> str:
+        """See `sockserve.abc.Core.handler_name`."""
+        return handler_name(self.handler)
+
     def wants(self, kind: type[Event], /) -> bool:
         """See `sockserve.abc.Core.wants`."""
         return self.emitter.wants(kind)
@@ -214,7 +219,7 @@ class ServerCore(Generic[R, A]):
                 HandlerFailed(
                     server_address=self.address,
                     client_address=job.client_address,
-                    handler=handler_name(self.handler),
+                    handler=self.handler_name,
                     error=error,
                 )
             )

@@ -9,7 +9,7 @@ import attrs
 
 from .._loop.acceptor import Acceptor
 from .._loop.loop import EventLoop
-from ..abc import Arrival, Runner, Timer
+from ..abc import Arrival, LoopRunner, Runner, Timer
 from ..errors import ServerStateError
 from ..events import Drained, Draining
 from .core import ServerCore
@@ -132,7 +132,13 @@ class Service(Generic[R, A]):
         return self._drained()
 
     def _over(self) -> bool:
-        return self._late or self.taken == self.limit
+        if self.taken != self.limit:
+            return self._late
+        if not isinstance(self.runner, LoopRunner):
+            return True
+        self.stop_accepting()
+        self.core.on_idle = self.loop.wake
+        return not self.core.active
 
     def _drain(self, grace: float, until: float) -> None:
         """Accept nothing more, and wait until *until* at the latest."""
@@ -168,13 +174,17 @@ class Service(Generic[R, A]):
         if self.left.is_set():
             return
         self.stop_accepting()
-        self.core.leave_in_child = ()
-        self.core.on_idle = None
-        for timer in (*self._timers, self._cadence):
-            if timer is not None:
-                timer.cancel()
-        self.on_left()
-        self.left.set()
+        try:
+            if isinstance(self.runner, LoopRunner):
+                self.runner.leave()
+        finally:
+            self.core.leave_in_child = ()
+            self.core.on_idle = None
+            for timer in (*self._timers, self._cadence):
+                if timer is not None:
+                    timer.cancel()
+            self.on_left()
+            self.left.set()
 
 
 @attrs.define(eq=False)

@@ -10,12 +10,15 @@ from typing import Any, TypeAlias
 
 from .._typing import TypeVar
 from ._arrival import Arrival, DatagramRequest, Keeper
-from ._loop import READ, WRITE, Loop, Timer
-from ._strategy import Core, Job, Runner, Strategy
+from ._loop import EDGE, PEER_CLOSED, READ, URGENT, WRITE, Loop, Timer
+from ._strategy import Core, Job, LoopRunner, Runner, Strategy
 from ._transport import Configure, Listener, Transport
 
 __all__ = (
+    "EDGE",
+    "PEER_CLOSED",
     "READ",
+    "URGENT",
     "WRITE",
     "Arrival",
     "Configure",
@@ -26,6 +29,7 @@ __all__ = (
     "Keeper",
     "Listener",
     "Loop",
+    "LoopRunner",
     "Runner",
     "Strategy",
     "Timer",

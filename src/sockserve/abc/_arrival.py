@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from typing import Generic, Protocol, TypeAlias
 
 from .._typing import TypeVar
+from ..errors import RequestAborted
 
 __all__ = ("AnyArrival", "Arrival", "DatagramRequest", "Keeper", "Serving", "current_job")
 
@@ -118,7 +119,7 @@ class Arrival(Generic[R_co, A_co]):
 
     def _explain(self, error: BaseException) -> bool:
         """Report *error*; whether it only means that the peer has gone."""
-        gone = self.peer_gone(error)
+        gone = isinstance(error, RequestAborted) or self.peer_gone(error)
         if gone:
             self.serving.peer_gone(self, error)
         else:

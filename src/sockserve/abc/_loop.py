@@ -3,11 +3,16 @@
 from collections.abc import Callable
 from typing import Protocol
 
-__all__ = ("READ", "WRITE", "Loop", "Timer")
+__all__ = ("EDGE", "PEER_CLOSED", "READ", "URGENT", "WRITE", "Loop", "Timer")
 
 #: Conditions to watch a descriptor for, and what is reported. The values are epoll's EPOLLIN and EPOLLOUT.
 READ = 0x001
 WRITE = 0x004
+#: More to ask for, where the loop reports edges: EPOLLPRI, urgent data of TCP; EPOLLRDHUP, the peer's end of file.
+URGENT = 0x002
+PEER_CLOSED = 0x2000
+#: A bit of a mask (EPOLLET): report each condition once, as it begins. Elsewhere it is ignored.
+EDGE = 1 << 31
 
 
 class Timer(Protocol):
@@ -20,6 +25,11 @@ class Timer(Protocol):
 
 class Loop(Protocol):
     """The one place that waits. All but `call_soon_threadsafe` and `resume` belong to the loop's thread."""
+
+    @property
+    def edges(self) -> bool:
+        """Whether `EDGE` is heeded, by the poller of this time of serving."""
+        ...
 
     def time(self) -> float:
         """Return the loop's clock: seconds, monotonic."""
@@ -35,6 +45,10 @@ class Loop(Protocol):
 
     def call_at(self, when: float, callback: Callable[[], object], /) -> Timer:
         """Call *callback* when the clock reaches *when*."""
+        ...
+
+    def call_soon(self, callback: Callable[[], object], /) -> None:
+        """Call *callback* after the next look at descriptors and timers."""
         ...
 
     def call_soon_threadsafe(self, callback: Callable[[], object], /) -> None:

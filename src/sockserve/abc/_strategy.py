@@ -8,7 +8,7 @@ from ._arrival import Keeper
 from ._loop import Loop
 from ._transport import Listener
 
-__all__ = ("Core", "Job", "Runner", "Strategy")
+__all__ = ("Core", "Job", "LoopRunner", "Runner", "Strategy")
 
 
 class Job(Protocol):
@@ -80,6 +80,11 @@ class Core(Protocol):
         """Where the server listens, for events."""
         ...
 
+    @property
+    def handler_name(self) -> str:
+        """The dotted name of what answers, for events."""
+        ...
+
     def wants(self, kind: type[Event], /) -> bool:
         """Whether events of this kind are to be made at all."""
         ...
@@ -134,6 +139,27 @@ class Runner(Protocol):
 
         *deadline* is on the loop's clock; None sets none. What is left then is abandoned. No job is submitted
         any more, and the loop does not run.
+        """
+        ...
+
+
+@runtime_checkable
+class LoopRunner(Runner, Protocol):
+    """
+    A runner whose requests live in the loop's thread, and only while it serves.
+
+    ``handle_request`` returns when the request has finished, rather than when it was taken.
+    """
+
+    def leave(self) -> None:
+        """
+        End everything that is in flight: the loop serves it no longer.
+
+        Called in the thread that has served, as the last thing before ``serve_forever`` returns. `submit` may be
+        called again after it.
+
+        Raises:
+            BaseException: What `Job.run` has let through.
         """
         ...
 

@@ -1,0 +1,1 @@
+"""The table of partially finished requests, and what parks in it."""

@@ -1,0 +1,272 @@
+"""The rows of a table, and the table that runs them: no socket and no greenlet, a row says how to go on."""
+
+import errno
+import threading
+from collections import deque
+from collections.abc import Callable
+
+import attrs
+
+from ..abc import Job, Loop, Timer
+from ..errors import RequestAborted
+from .machine import TRANSITIONS, Action, Signal, State
+
+__all__ = ("MOST_REFUSALS", "Row", "RowInfo", "Table")
+
+#: Waits that an aborted row may try before it is given up: a handler that retries for ever never ends.
+MOST_REFUSALS = 100
+
+_MEANT = {State.READING: "readable", State.WRITING: "writable", State.WAITING: "wake-up", State.READY: "turn"}
+
+#: What a wait of a row raises when it is resumed; None: nothing, it goes on.
+Verdict = BaseException | None
+
+
+@attrs.frozen(kw_only=True)
+class RowInfo:
+    """
+    One request in flight, for people.
+
+    Attributes:
+        client_address: Whom it came from.
+        state: Of `State`, by name.
+        waiting_for: "readable", "writable", "wake-up" or "turn"; empty where it waits for nothing.
+        deadline: When it stops waiting, on the loop's clock; None: never.
+        since: When it began to wait, on the loop's clock.
+    """
+
+    client_address: object
+    state: str
+    waiting_for: str
+    deadline: float | None
+    since: float
+
+
+class Row:
+    """
+    One request in flight.
+
+    Args:
+        job: The request.
+        table: Where it is.
+        go: Lets it go on, from the loop: called with what its wait is to raise, if anything; returns when the row
+            waits again or has ended.
+        leave: Lets the loop go on, from the row: returns what `go` was called with.
+    """
+
+    __slots__ = ("alarm", "alarm_at", "deadline", "go", "job", "leave", "refused", "since", "state", "table")
+
+    def __init__(
+        self, job: Job, table: "Table", go: Callable[[Verdict], object], leave: Callable[[], Verdict]
+    ) -> None:
+        self.job = job
+        self.table = table
+        self.go = go
+        self.leave = leave
+        self.state = State.READY
+        self.since = 0.0
+        self.deadline: float | None = None
+        self.alarm: Timer | None = None
+        self.alarm_at = 0.0
+        self.refused = 0
+
+    def wait(self, signal: Signal, deadline: float | None) -> None:
+        """
+        Park, in this row's handler, until the table resumes it; *signal* says for what.
+
+        Raises:
+            TimeoutError: The *deadline* has passed.
+            RequestAborted: The server has stopped.
+        """
+        self.state, action = TRANSITIONS[self.state][signal]
+        if action is not Action.PARK:
+            self._refuse(action)
+        if deadline is not None:
+            self._expect(deadline)
+        verdict = self.leave()
+        self.deadline = None
+        if verdict is not None:
+            raise verdict
+
+    def give_way(self) -> None:
+        """
+        Let everything else that is ready go first.
+
+        Raises:
+            RequestAborted: The server has stopped.
+        """
+        if self.state is State.RUNNING:
+            self.table.line_up(self)
+        self.wait(Signal.YIELD, None)
+
+    def _refuse(self, action: Action) -> None:
+        if action is not Action.REFUSE:
+            raise AssertionError(f"a row that has to {action.name} has waited")
+        self.refused += 1
+        if self.refused > MOST_REFUSALS:
+            self.table.give_up(self)
+            while True:
+                self.leave()  # never resumed, but for the end of its stack, which may be tried more than once
+        raise _aborted()
+
+    def _expect(self, deadline: float) -> None:
+        """
+        Be woken at *deadline*, unless the wait has ended by then.
+
+        The alarm stays when the wait ends, and is looked at when it rings: a connection that sets a deadline for
+        every request costs the loop one timer in that time, not one a request.
+        """
+        self.deadline = deadline
+        if self.alarm is not None:
+            if self.alarm_at <= deadline:
+                return
+            self.alarm.cancel()
+        self._set_alarm(deadline)
+
+    def _set_alarm(self, when: float) -> None:
+        self.alarm_at = when
+        self.alarm = self.table.loop.call_at(when, self._ring)
+
+    def _ring(self) -> None:
+        self.alarm = None
+        if self.deadline is None:
+            return
+        if self.deadline > self.table.loop.time():
+            self._set_alarm(self.deadline)
+        else:
+            self.table.run(self, Signal.TIME_OUT)
+
+    def forget_alarm(self) -> None:
+        """Cancel what is left of the last wait with a deadline."""
+        if self.alarm is not None:
+            self.alarm.cancel()
+            self.alarm = None
+
+    def info(self) -> RowInfo:
+        """Describe it."""
+        return RowInfo(
+            client_address=self.job.client_address,
+            state=self.state.name,
+            waiting_for=_MEANT.get(self.state, ""),
+            deadline=self.deadline,
+            since=self.since,
+        )
+
+
+@attrs.define(eq=False)
+class Table:
+    """
+    All rows of one runner.
+
+    Args:
+        loop: Who waits for them.
+        slow: Seconds that a row may hold the loop without being reported.
+        on_slow: Called with a row and the seconds that it has held the loop.
+        on_abandoned: Called with a row that would not end.
+    """
+
+    loop: Loop
+    slow: float
+    on_slow: Callable[[Row, float], object]
+    on_abandoned: Callable[[Row], object]
+    #: In a process forked since: the rows and the loop are the parent's, and nothing here may be touched.
+    foreign: bool = False
+    #: The thread that runs the loop, while there are rows.
+    thread: int | None = None
+    rows: set[Row] = attrs.field(init=False, factory=set)
+    _queue: deque[Row] = attrs.field(init=False, factory=deque)
+    _scheduled: bool = attrs.field(init=False, default=False)
+
+    def add(self, row: Row) -> None:
+        """Take a row, and let it run until it waits for the first time."""
+        self.rows.add(row)
+        self.run(row, Signal.TURN)
+
+    def run(self, row: Row, signal: Signal) -> None:
+        """
+        Tell a row what has happened, and let it run if that is what it waits for. Called by the loop only.
+
+        Raises:
+            BaseException: What the handler's end lets through, which is not meant for its request alone.
+        """
+        row.state, action = TRANSITIONS[row.state][signal]
+        if action is Action.NOTHING:
+            return
+        verdict: Verdict = None
+        if action is not Action.RESUME:
+            verdict = _verdict(action)
+        clock = self.loop.time
+        began = clock()
+        row.go(verdict)
+        row.since = now = clock()
+        if now - began > self.slow:
+            self.on_slow(row, now - began)
+
+    def line_up(self, row: Row) -> None:
+        """Put a row in the queue, after the loop's next look at its descriptors. The loop's thread only."""
+        self._queue.append(row)
+        if not self._scheduled:
+            self._scheduled = True
+            self.loop.call_soon(self._run_queue)
+
+    def _run_queue(self) -> None:
+        self._scheduled = False
+        queue = self._queue
+        for _ in range(len(queue)):
+            self.run(queue.popleft(), Signal.TURN)
+
+    def wake(self, row: Row) -> None:
+        """Let a row go on that waits, from whatever thread or row."""
+        if self.foreign:
+            return
+        if threading.get_ident() == self.thread:
+            self._wake(row)
+        else:
+            self.loop.call_soon_threadsafe(lambda: self._wake(row))
+
+    def _wake(self, row: Row) -> None:
+        row.state, action = TRANSITIONS[row.state][Signal.WAKE]
+        if action is Action.QUEUE:
+            self.line_up(row)
+
+    def ended(self, row: Row) -> None:
+        """Take off a row whose handler has returned. Called in the row."""
+        row.state, _ = TRANSITIONS[row.state][Signal.END]
+        row.forget_alarm()
+        self.rows.discard(row)
+
+    def give_up(self, row: Row) -> None:
+        """Take off a row that would not end. Called in the row, which leaves for good."""
+        row.state, _ = TRANSITIONS[row.state][Signal.GIVE_UP]
+        row.forget_alarm()
+        self.rows.discard(row)
+        self.on_abandoned(row)
+
+    def abort_all(self) -> None:
+        """
+        Let every row end: its wait raises RequestAborted, and so does every later one.
+
+        Raises:
+            BaseException: The first of what the handlers' ends let through, after all have ended.
+        """
+        error: BaseException | None = None
+        for row in tuple(self.rows):
+            try:
+                self.run(row, Signal.ABORT)
+            except BaseException as caught:  # noqa: BLE001 - raised below, when all have ended
+                error = error or caught
+        self._queue.clear()
+        if error is not None:
+            raise error
+
+
+def _aborted() -> RequestAborted:
+    return RequestAborted(errno.ECONNABORTED, "the server has stopped")
+
+
+def _verdict(action: Action) -> BaseException:
+    if action is Action.RAISE_TIMEOUT:
+        return TimeoutError("timed out")
+    if action is Action.RAISE_ABORTED:
+        return _aborted()
+    raise AssertionError(f"a row that has to {action.name} cannot be resumed")

@@ -1,0 +1,110 @@
+"""The table at work for one server."""
+
+import os
+
+import attrs
+
+from ..abc import Core, Job, Loop
+from ..events import HandlerSlow, RequestAbandoned
+from .fibres import Fibres, frame_of
+from .rows import Row, RowInfo, Table
+from .sockets import adopt_request
+
+__all__ = ("TableRunner",)
+
+
+@attrs.define(eq=False, init=False)
+class TableRunner:
+    """
+    Runs jobs as rows of a table. Implements `sockserve.abc.LoopRunner`.
+
+    Args:
+        slow: Seconds that a row may hold the loop without being reported.
+        loop: Where they are served.
+        core: Told of slow and of abandoned rows.
+    """
+
+    full = False
+
+    loop: Loop
+    core: Core
+    _table: Table
+    _fibres: Fibres
+
+    def __init__(self, slow: float, loop: Loop, core: Core) -> None:
+        self.loop, self.core = loop, core
+        self._table = Table(loop, slow, self._report_slow, self._abandon)
+        self._fibres = Fibres(self._table)
+
+    def submit(self, job: Job, /) -> None:
+        """Begin with *job*, at once, until it waits for the first time."""
+        if job.stream:
+            job.replace(adopt_request(job.request))
+        self._fibres.start(job)
+
+    def rows(self) -> list[RowInfo]:
+        """Say what is in flight, and what each request waits for. Any thread."""
+        return [row.info() for row in tuple(self._table.rows)]
+
+    def move(self, loop: Loop, /) -> None:
+        """Nothing is in flight between two times of serving."""
+        self.loop = self._table.loop = loop
+
+    def leave(self) -> None:
+        """Abort what is in flight."""
+        self._fibres.leave()
+
+    def close(self, deadline: float | None, /) -> None:
+        """Nothing is in flight: `leave` has seen to that."""
+
+    def _report_slow(self, row: Row, duration: float) -> None:
+        if self.core.wants(HandlerSlow):
+            self.core.emit(
+                HandlerSlow(
+                    server_address=self.core.address,
+                    client_address=row.job.client_address,
+                    handler=self.core.handler_name,
+                    duration=duration,
+                    where=_where(row),
+                )
+            )
+
+    def _abandon(self, row: Row) -> None:
+        job = row.job
+        job.abort()
+        job.disown(_NOBODY)
+        job.settle(ok=False)
+        if self.core.wants(RequestAbandoned):
+            self.core.emit(
+                RequestAbandoned(
+                    server_address=self.core.address,
+                    client_address=job.client_address,
+                    handler=self.core.handler_name,
+                )
+            )
+
+
+class _Nobody:
+    """Has a request that is served no more."""
+
+    def end_input(self) -> None:
+        """Its socket is closed."""
+
+    def abort(self) -> None:
+        """Its socket is closed."""
+
+
+_NOBODY = _Nobody()
+
+#: Where a handler waits is not in these, but in what has called them.
+_OURS = (os.path.dirname(os.path.dirname(__file__)) + os.sep, os.path.dirname(os.__file__) + os.sep + "socket.py")
+
+
+def _where(row: Row) -> str:
+    """Name the line of the handler at which the row waits."""
+    frame = frame_of(row)
+    while frame is not None and frame.f_code.co_filename.startswith(_OURS):
+        frame = frame.f_back
+    if frame is None:
+        return "its end"
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}, in {frame.f_code.co_qualname}"

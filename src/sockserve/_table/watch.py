@@ -1,0 +1,208 @@
+"""Between one socket and the loop: who waits for it, and what is known of it."""
+
+import errno
+import os
+import socket
+import time
+
+from ..abc import EDGE, PEER_CLOSED, READ, URGENT, WRITE, Loop
+from .fibres import fibre_row
+from .machine import Signal
+from .polling import wait_for
+from .rows import Row, Table
+
+__all__ = ("Watch",)
+
+#: Reads, and writes, that succeed without a wait before the others have their turn: a client that always has data
+#: gets so much of the loop for each of its turns.
+SHARE = 32
+
+#: Conditions that end a wait for reading: all but the bare fact that it can be written to.
+_READABLE = ~WRITE
+#: epoll_ctl(2): EPOLLERR, EPOLLHUP. They are reported unasked, and end a wait for writing too.
+_BROKEN = 0x008 | 0x010
+_WRITABLE = WRITE | _BROKEN
+#: After these a short read does not mean that nothing is left: the end of the stream, an error or what follows
+#: urgent data may be there already, and no further edge tells.
+_MORE = PEER_CLOSED | URGENT | _BROKEN
+
+
+class Watch:
+    """
+    The waiters of one socket, by direction, and its registration with the loop.
+
+    An object of its own, so that the loop keeps no socket alive that its handler has forgotten.
+
+    Args:
+        stream: Whether it is a TCP socket: after a short read of one nothing is left, mostly.
+
+    Attributes:
+        tries: How often it may be read from before its next event. 0: a read would find nothing, wait. Below 0: it
+            has had its share, and waits for its next turn.
+        sends: How often it may be written to before the others have their turn.
+        short: Whether nothing is left after a short read.
+    """
+
+    __slots__ = ("fd", "interest", "level", "loop", "readers", "sends", "short", "table", "tries", "writers")
+
+    def __init__(self, *, stream: bool) -> None:
+        self.tries = SHARE
+        self.sends = SHARE
+        self.short = stream
+        self.table: Table | None = None
+        self.loop: Loop | None = None
+        self.level = False
+        self.interest = 0
+        self.fd = -1
+        self.readers: tuple[Row, ...] = ()
+        self.writers: tuple[Row, ...] = ()
+
+    # Called by handlers, where they would block.
+
+    def wait_readable(self, sock: socket.socket, timeout: float | None, deadline: float | None) -> float | None:
+        """
+        Wait until *sock* may be readable.
+
+        Args:
+            sock: The socket that is watched.
+            timeout: Of the socket: seconds, None for no limit, 0 for no wait at all.
+            deadline: What this has returned for an earlier wait of the same call.
+
+        Returns:
+            When the call times out.
+
+        Raises:
+            BlockingIOError: The socket is not to wait.
+            TimeoutError: The time is over.
+            RequestAborted: The server has stopped.
+        """
+        if timeout == 0.0:
+            tried, self.tries = self.tries == 0, SHARE
+            if tried:
+                raise _would_block()
+            return None
+        row = fibre_row()
+        if row is None or not self._join(sock, row):
+            self.tries = SHARE
+            return _poll(sock, timeout, deadline, write=False)
+        if self.tries < 0:
+            self.tries = SHARE
+            row.give_way()
+            return deadline
+        if timeout is not None and deadline is None:
+            deadline = row.table.loop.time() + timeout
+        self.readers += (row,)
+        if self.level:
+            self._show_interest()
+        try:
+            row.wait(Signal.READ, deadline)
+        except BaseException:
+            self.readers = tuple(each for each in self.readers if each is not row)
+            raise
+        return deadline
+
+    def wait_writable(self, sock: socket.socket, timeout: float | None, deadline: float | None) -> float | None:
+        """Wait until *sock* may be writable, as `wait_readable` does."""
+        if timeout == 0.0:
+            raise _would_block()
+        row = fibre_row()
+        if row is None or not self._join(sock, row):
+            return _poll(sock, timeout, deadline, write=True)
+        if timeout is not None and deadline is None:
+            deadline = row.table.loop.time() + timeout
+        self.sends = SHARE
+        self.writers += (row,)
+        if self.level:
+            self._show_interest()
+        try:
+            row.wait(Signal.WRITE, deadline)
+        except BaseException:
+            self.writers = tuple(each for each in self.writers if each is not row)
+            raise
+        return deadline
+
+    def has_sent_its_share(self, timeout: float | None) -> None:
+        """Let the others go first, after many writes without a wait."""
+        self.sends = SHARE
+        row = fibre_row()
+        if row is not None and timeout != 0.0:
+            row.give_way()
+
+    def _join(self, sock: socket.socket, row: Row) -> bool:
+        """Be watched by the loop of *row*; whether that is so."""
+        table = row.table
+        if self.loop is table.loop:
+            return True
+        if self.readers or self.writers:
+            return False  # another loop's rows, in another thread
+        self._leave()
+        self.fd = sock.fileno()
+        self.level = not table.loop.edges
+        if not self.level:
+            table.loop.watch(self.fd, self.on_event, READ | WRITE | PEER_CLOSED | URGENT | EDGE)
+        self.table, self.loop = table, table.loop
+        return True
+
+    def _leave(self) -> None:
+        """Be watched no longer; in a forked child the poller is the parent's, and not to be touched."""
+        if self.loop is not None and self.table is not None and not self.table.foreign:
+            self.loop.unwatch(self.fd)
+        self.table = self.loop = None
+        self.interest = 0
+
+    # Called by the loop.
+
+    def on_event(self, mask: int) -> None:
+        """Let those go on that wait for what has happened. Each tries again, and may find that it was in vain."""
+        readers: tuple[Row, ...] = ()
+        writers: tuple[Row, ...] = ()
+        if mask & _READABLE:
+            self.tries = self.sends = SHARE
+            if mask & _MORE:
+                self.short = False
+            if self.readers:
+                readers, self.readers = self.readers, ()
+        if self.writers and mask & _WRITABLE:
+            writers, self.writers = self.writers, ()
+        if self.level:
+            self._show_interest()
+        for row in readers:
+            row.table.run(row, Signal.READABLE)
+        for row in writers:
+            row.table.run(row, Signal.WRITABLE)
+
+    def _show_interest(self) -> None:
+        """Where the loop reports levels: ask for what is waited for, and for nothing else."""
+        interest = (READ if self.readers else 0) | (WRITE if self.writers else 0)
+        if interest == self.interest or self.loop is None:
+            return
+        if self.interest:
+            self.loop.unwatch(self.fd)
+        if interest:
+            self.loop.watch(self.fd, self.on_event, interest)
+        self.interest = interest
+
+    def end(self) -> None:
+        """
+        Be watched no longer, before the descriptor is closed or given away, and wake who waits for it.
+
+        The registration belongs to the open file, not to its number: where another process has a copy of it, the
+        poller would go on to report it under a number that is somebody else's by then (epoll(7), question 6).
+        """
+        self.tries = SHARE
+        waiters = self.readers + self.writers
+        self.readers = self.writers = ()
+        self._leave()
+        for row in waiters:
+            row.table.wake(row)
+
+
+def _would_block() -> BlockingIOError:
+    return BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+
+def _poll(sock: socket.socket, timeout: float | None, deadline: float | None, *, write: bool) -> float | None:
+    if timeout is not None and deadline is None:
+        deadline = time.monotonic() + timeout
+    wait_for(sock, write=write, timeout=None if deadline is None else max(0.0, deadline - time.monotonic()))
+    return deadline
