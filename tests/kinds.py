@@ -148,7 +148,7 @@ STRATEGIES: dict[str, Callable[[], Strategy]] = {
 
 #: Those that are run with the portable, level-triggered poller.
 LEVEL = ("selector-level",)
-#: Those whose requests live in the loop's thread and end with it: a handler of theirs may wait only for what parks.
+#: Those whose requests live in the loop's thread, and end with it.
 IN_LOOP = ("selector", "selector-level")
 
 

@@ -1,6 +1,5 @@
 """Laws that hold for every transport under every strategy."""
 
-import os
 import socket
 import subprocess
 import sys
@@ -235,10 +234,10 @@ def test_at_the_end_of_the_grace_connections_are_shut(
 
 
 def test_server_close_ends_the_input_of_kept_connections(
-    stream_kind: Kind, concurrent: Strategy, folder: Path
+    stream_kind: Kind, outliving: Strategy, folder: Path
 ) -> None:
     """A client that keeps its connection open does not hold the server."""
-    with stream_kind.transport(folder) as transport, Server(transport, concurrent, EchoLines) as server:
+    with stream_kind.transport(folder) as transport, Server(transport, outliving, EchoLines) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         with stream_kind.client(server.address, folder) as client:
@@ -252,32 +251,24 @@ def test_server_close_ends_the_input_of_kept_connections(
             assert client.recv(10) == b""
 
 
-def test_requests_run_at_the_same_time(kind: Kind, concurrent: Strategy, folder: Path) -> None:
+def test_requests_run_at_the_same_time(kind: Kind, concurrent: Strategy, folder: Path, gate: "Gate") -> None:
     """Three requests meet: none could answer before the others have come."""
-    reader, writer = os.pipe()
-    go, gone = os.pipe()
 
     def handler(request: Any, address: Any, server: Any) -> None:
         word = _first(request)
-        os.write(writer, b".")
-        os.read(go, 1)
+        gate.reached()
+        gate.wait()
         _reply(request, address, word)
 
-    try:
-        with kind.transport(folder) as transport, Server(transport, concurrent, handler).running() as server:
-            clients = [kind.client(server.address, folder) for _ in range(3)]
-            for client in clients:
-                client.sendall(b"x\n")
-            met = b""
-            while len(met) < 3:
-                met += os.read(reader, 3)
-            os.write(gone, b"...")
-            for client in clients:
-                assert client.recv(10) == b"x\n"
-                client.close()
-    finally:
-        for fd in (reader, writer, go, gone):
-            os.close(fd)
+    with kind.transport(folder) as transport, Server(transport, concurrent, handler).running() as server:
+        clients = [kind.client(server.address, folder) for _ in range(3)]
+        for client in clients:
+            client.sendall(b"x\n")
+        gate.wait_until_reached(3)
+        gate.open(3)
+        for client in clients:
+            assert client.recv(10) == b"x\n"
+            client.close()
 
 
 def test_sync_runs_one_request_after_the_other(kind: Kind, folder: Path) -> None:
@@ -483,26 +474,27 @@ def _ignore(event: object) -> None:
 
 
 class Gate:
-    """Two pipes, by which a test holds a handler, in whatever thread or process that runs."""
+    """Two pairs of sockets, by which a test holds a handler, in whatever thread, process or row that runs."""
 
     def __init__(self) -> None:
-        self._reached, self._waits = os.pipe(), os.pipe()
+        self._reached, self._waits = socket.socketpair(), socket.socketpair()
 
     def reached(self) -> None:
-        os.write(self._reached[1], b".")
+        self._reached[1].send(b".")
 
-    def wait_until_reached(self) -> None:
-        os.read(self._reached[0], 1)
+    def wait_until_reached(self, times: int = 1) -> None:
+        assert len(receive(self._reached[0], times)) == times
 
     def wait(self) -> None:
-        os.read(self._waits[0], 1)
+        with sockserve.cooperative(self._waits[0].dup()) as mine:
+            mine.recv(1)
 
-    def open(self) -> None:
-        os.write(self._waits[1], b".")
+    def open(self, times: int = 1) -> None:
+        self._waits[1].send(b"." * times)
 
     def close(self) -> None:
-        for fd in (*self._reached, *self._waits):
-            os.close(fd)
+        for sock in (*self._reached, *self._waits):
+            sock.close()
 
 
 @pytest.fixture

@@ -4,6 +4,9 @@ Socket servers composed from a transport, a concurrency strategy and a handler.
 Server(TcpTransport(address), ThreadStrategy(daemon=True), Handler)
 """
 
+from ._table.cooperation import cooperative
+from ._table.locks import Event, Lock, Queue
+from ._table.sleeping import sleep
 from .addresses import Address, InetAddress, UnixAddress
 from .errors import (
     CompositionError,
@@ -36,14 +39,17 @@ __all__ = (
     "CompositionError",
     "DatagramRequestHandler",
     "DatagramTruncated",
+    "Event",
     "ForkStrategy",
     "InetAddress",
     "ListenError",
+    "Lock",
     "LogEvents",
     "Observer",
     "OptionError",
     "OptionTypeError",
     "PeerGoneError",
+    "Queue",
     "RequestAborted",
     "SelectorStrategy",
     "Server",
@@ -59,8 +65,10 @@ __all__ = (
     "UnixAddress",
     "UnixDatagramTransport",
     "UnixStreamTransport",
+    "cooperative",
     "log_events",
     "serve",
+    "sleep",
 )
 
 __version__ = "0.1.0"
