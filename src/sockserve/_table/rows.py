@@ -18,6 +18,12 @@ MOST_REFUSALS = 100
 
 _MEANT = {State.READING: "readable", State.WRITING: "writable", State.WAITING: "wake-up", State.READY: "turn"}
 
+# The machine's numbers, as those of its table: see there.
+_NEW, _RUNNING = State.READY.value, State.RUNNING.value
+_TURN, _YIELD, _WAKE, _TIME_OUT = Signal.TURN.value, Signal.YIELD.value, Signal.WAKE.value, Signal.TIME_OUT.value
+_ABORT, _GIVE_UP, _END = Signal.ABORT.value, Signal.GIVE_UP.value, Signal.END.value
+_NOTHING, _PARK, _RESUME, _QUEUE = Action.NOTHING.value, Action.PARK.value, Action.RESUME.value, Action.QUEUE.value
+
 #: What a wait of a row raises when it is resumed; None: nothing, it goes on.
 Verdict = BaseException | None
 
@@ -63,23 +69,23 @@ class Row:
         self.table = table
         self.go = go
         self.leave = leave
-        self.state = State.READY
+        self.state = _NEW
         self.since = 0.0
         self.deadline: float | None = None
         self.alarm: Timer | None = None
         self.alarm_at = 0.0
         self.refused = 0
 
-    def wait(self, signal: Signal, deadline: float | None) -> None:
+    def wait(self, signal: int, deadline: float | None) -> None:
         """
-        Park, in this row's handler, until the table resumes it; *signal* says for what.
+        Park, in this row's handler, until the table resumes it; *signal*, a value of `Signal`, says for what.
 
         Raises:
             TimeoutError: The *deadline* has passed.
             RequestAborted: The server has stopped.
         """
         self.state, action = TRANSITIONS[self.state][signal]
-        if action is not Action.PARK:
+        if action != _PARK:
             self._refuse(action)
         if deadline is not None:
             self._expect(deadline)
@@ -95,13 +101,13 @@ class Row:
         Raises:
             RequestAborted: The server has stopped.
         """
-        if self.state is State.RUNNING:
+        if self.state == _RUNNING:
             self.table.line_up(self)
-        self.wait(Signal.YIELD, None)
+        self.wait(_YIELD, None)
 
-    def _refuse(self, action: Action) -> None:
-        if action is not Action.REFUSE:
-            raise AssertionError(f"a row that has to {action.name} has waited")
+    def _refuse(self, action: int) -> None:
+        if action != Action.REFUSE:
+            raise AssertionError(f"a row that has to {Action(action).name} has waited")
         self.refused += 1
         if self.refused > MOST_REFUSALS:
             self.table.give_up(self)
@@ -131,10 +137,10 @@ class Row:
         self.alarm = None
         if self.deadline is None:
             return
-        if self.deadline > self.table.loop.time():
+        if self.deadline > self.table.clock():
             self._set_alarm(self.deadline)
         else:
-            self.table.run(self, Signal.TIME_OUT)
+            self.table.run(self, _TIME_OUT)
 
     def forget_alarm(self) -> None:
         """Cancel what is left of the last wait with a deadline."""
@@ -146,8 +152,8 @@ class Row:
         """Describe it."""
         return RowInfo(
             client_address=self.job.client_address,
-            state=self.state.name,
-            waiting_for=_MEANT.get(self.state, ""),
+            state=State(self.state).name,
+            waiting_for=_MEANT.get(State(self.state), ""),
             deadline=self.deadline,
             since=self.since,
         )
@@ -173,16 +179,25 @@ class Table:
     foreign: bool = False
     #: The thread that runs the loop, while there are rows.
     thread: int | None = None
+    clock: Callable[[], float] = attrs.field(init=False)
     rows: set[Row] = attrs.field(init=False, factory=set)
     _queue: deque[Row] = attrs.field(init=False, factory=deque)
     _scheduled: bool = attrs.field(init=False, default=False)
 
+    def __attrs_post_init__(self) -> None:
+        self.move(self.loop)
+
+    def move(self, loop: Loop) -> None:
+        """Belong to *loop* from here on."""
+        self.loop = loop
+        self.clock = loop.time
+
     def add(self, row: Row) -> None:
         """Take a row, and let it run until it waits for the first time."""
         self.rows.add(row)
-        self.run(row, Signal.TURN)
+        self.run(row, _TURN)
 
-    def run(self, row: Row, signal: Signal) -> None:
+    def run(self, row: Row, signal: int) -> None:
         """
         Tell a row what has happened, and let it run if that is what it waits for. Called by the loop only.
 
@@ -190,12 +205,10 @@ class Table:
             BaseException: What the handler's end lets through, which is not meant for its request alone.
         """
         row.state, action = TRANSITIONS[row.state][signal]
-        if action is Action.NOTHING:
+        if action == _NOTHING:
             return
-        verdict: Verdict = None
-        if action is not Action.RESUME:
-            verdict = _verdict(action)
-        clock = self.loop.time
+        verdict = None if action == _RESUME else _verdict(action)
+        clock = self.clock
         began = clock()
         row.go(verdict)
         row.since = now = clock()
@@ -213,7 +226,7 @@ class Table:
         self._scheduled = False
         queue = self._queue
         for _ in range(len(queue)):
-            self.run(queue.popleft(), Signal.TURN)
+            self.run(queue.popleft(), _TURN)
 
     def wake(self, row: Row) -> None:
         """Let a row go on that waits, from whatever thread or row."""
@@ -225,19 +238,19 @@ class Table:
             self.loop.call_soon_threadsafe(lambda: self._wake(row))
 
     def _wake(self, row: Row) -> None:
-        row.state, action = TRANSITIONS[row.state][Signal.WAKE]
-        if action is Action.QUEUE:
+        row.state, action = TRANSITIONS[row.state][_WAKE]
+        if action == _QUEUE:
             self.line_up(row)
 
     def ended(self, row: Row) -> None:
         """Take off a row whose handler has returned. Called in the row."""
-        row.state, _ = TRANSITIONS[row.state][Signal.END]
+        row.state, _ = TRANSITIONS[row.state][_END]
         row.forget_alarm()
         self.rows.discard(row)
 
     def give_up(self, row: Row) -> None:
         """Take off a row that would not end. Called in the row, which leaves for good."""
-        row.state, _ = TRANSITIONS[row.state][Signal.GIVE_UP]
+        row.state, _ = TRANSITIONS[row.state][_GIVE_UP]
         row.forget_alarm()
         self.rows.discard(row)
         self.on_abandoned(row)
@@ -252,7 +265,7 @@ class Table:
         error: BaseException | None = None
         for row in tuple(self.rows):
             try:
-                self.run(row, Signal.ABORT)
+                self.run(row, _ABORT)
             except BaseException as caught:  # noqa: BLE001 - raised below, when all have ended
                 error = error or caught
         self._queue.clear()
@@ -264,9 +277,9 @@ def _aborted() -> RequestAborted:
     return RequestAborted(errno.ECONNABORTED, "the server has stopped")
 
 
-def _verdict(action: Action) -> BaseException:
-    if action is Action.RAISE_TIMEOUT:
+def _verdict(action: int) -> BaseException:
+    if action == Action.RAISE_TIMEOUT:
         return TimeoutError("timed out")
-    if action is Action.RAISE_ABORTED:
+    if action == Action.RAISE_ABORTED:
         return _aborted()
-    raise AssertionError(f"a row that has to {action.name} cannot be resumed")
+    raise AssertionError(f"a row that has to {Action(action).name} cannot be resumed")

@@ -48,7 +48,8 @@ class TableRunner:
 
     def move(self, loop: Loop, /) -> None:
         """Nothing is in flight between two times of serving."""
-        self.loop = self._table.loop = loop
+        self.loop = loop
+        self._table.move(loop)
 
     def leave(self) -> None:
         """Abort what is in flight."""

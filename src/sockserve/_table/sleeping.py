@@ -11,6 +11,8 @@ from .rows import Row
 
 __all__ = ("RowTicket", "ThreadTicket", "Ticket", "make_ticket", "sleep")
 
+_WAIT = Signal.WAIT.value
+
 
 def sleep(seconds: float) -> None:
     """
@@ -35,9 +37,9 @@ def sleep(seconds: float) -> None:
 
 def park(row: Row, seconds: float | None) -> bool:
     """Let *row* wait until it is woken; False if that has taken *seconds*."""
-    deadline = None if seconds is None else row.table.loop.time() + seconds
+    deadline = None if seconds is None else row.table.clock() + seconds
     try:
-        row.wait(Signal.WAIT, deadline)
+        row.wait(_WAIT, deadline)
     except TimeoutError:
         return False
     return True

@@ -26,6 +26,11 @@ _WRITABLE = WRITE | _BROKEN
 #: urgent data may be there already, and no further edge tells.
 _MORE = PEER_CLOSED | URGENT | _BROKEN
 
+# The machine's signals, as it counts them.
+_READ, _WRITE, _GET_READABLE, _GET_WRITABLE = (
+    signal.value for signal in (Signal.READ, Signal.WRITE, Signal.READABLE, Signal.WRITABLE)
+)
+
 
 class Watch:
     """
@@ -82,7 +87,7 @@ class Watch:
                 raise _would_block()
             return None
         row = fibre_row()
-        if row is None or not self._join(sock, row):
+        if row is None or (row.table is not self.table and not self._join(sock, row)):
             self.tries = SHARE
             return _poll(sock, timeout, deadline, write=False)
         if self.tries < 0:
@@ -90,12 +95,12 @@ class Watch:
             row.give_way()
             return deadline
         if timeout is not None and deadline is None:
-            deadline = row.table.loop.time() + timeout
-        self.readers += (row,)
+            deadline = row.table.clock() + timeout
+        self.readers = (*self.readers, row) if self.readers else (row,)
         if self.level:
             self._show_interest()
         try:
-            row.wait(Signal.READ, deadline)
+            row.wait(_READ, deadline)
         except BaseException:
             self.readers = tuple(each for each in self.readers if each is not row)
             raise
@@ -109,13 +114,13 @@ class Watch:
         if row is None or not self._join(sock, row):
             return _poll(sock, timeout, deadline, write=True)
         if timeout is not None and deadline is None:
-            deadline = row.table.loop.time() + timeout
+            deadline = row.table.clock() + timeout
         self.sends = SHARE
         self.writers += (row,)
         if self.level:
             self._show_interest()
         try:
-            row.wait(Signal.WRITE, deadline)
+            row.wait(_WRITE, deadline)
         except BaseException:
             self.writers = tuple(each for each in self.writers if each is not row)
             raise
@@ -167,9 +172,9 @@ class Watch:
         if self.level:
             self._show_interest()
         for row in readers:
-            row.table.run(row, Signal.READABLE)
+            row.table.run(row, _GET_READABLE)
         for row in writers:
-            row.table.run(row, Signal.WRITABLE)
+            row.table.run(row, _GET_WRITABLE)
 
     def _show_interest(self) -> None:
         """Where the loop reports levels: ask for what is waited for, and for nothing else."""
