@@ -49,13 +49,18 @@ class ForkStrategy:
         if not hasattr(os, "fork"):
             raise CompositionError("ForkStrategy: this platform has no os.fork; use ThreadStrategy")
 
-    def start(self, loop: Loop, core: Core, /) -> "_ForkRunner":
+    def start(self, loop: Loop, core: Core, /) -> "ForkRunner":
         """Make the runner of one server."""
-        return _ForkRunner(self, loop, core)
+        return ForkRunner(self, loop, core)
 
 
 @attrs.define(eq=False)
-class _ForkRunner:
+class ForkRunner:
+    """
+    A process for each job. `enter_child`, `began` and `ended` are to be overridden by who keeps signals or counts
+    children in a way of his own (the inheritable servers).
+    """
+
     options: ForkStrategy
     loop: Loop
     core: Core
@@ -64,7 +69,7 @@ class _ForkRunner:
     _said: bool = attrs.field(init=False, default=False)
 
     def __attrs_post_init__(self) -> None:
-        self._children = Children(self.loop, self._ended)
+        self._children = Children(self.loop, self.ended)
         self._relay = _StopRelay(self.loop, self.core)  # now: when it is needed descriptors may be exhausted
 
     @property
@@ -83,15 +88,31 @@ class _ForkRunner:
         try:
             pid = os.fork()
             if pid == 0:
-                _serve_in_child(self.core, self._relay, job, mask)
+                _serve_in_child(self, job, mask)
         except OSError:
             ticket.cancel()
             raise
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         child = self._children.add(pid, job, ticket)
-        job.disown(end_input=child.terminate, abort=child.quit)
-        self._children.watch(child)
+        self.began(child)
+        try:
+            job.disown(end_input=child.terminate, abort=child.quit)
+        finally:
+            self._children.watch(child)
+
+    def enter_child(self, job: Job, mask: "set[signal.Signals | int]") -> None:
+        """Get ready to run *job*, in the child. *mask* is what the parent had blocked."""
+        if sys.platform == "win32":
+            raise NotImplementedError
+        self.core.enter_child(self._relay.send)
+        signal.signal(signal.SIGTERM, _ForRequest(job.end_input, os.getpid()))
+        signal.signal(signal.SIGQUIT, _ForRequest(job.abort, os.getpid()))
+        # Also where the program has blocked them, to wait for them in a thread that the child does not have.
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask - _FOR_CHILDREN)
+
+    def began(self, child: Child) -> None:
+        """Take note of a new child, before the parent's copy of its request is closed."""
 
     def _report_threads(self) -> None:
         others = threading.active_count() - 1
@@ -100,7 +121,7 @@ class _ForkRunner:
             if self.core.wants(ForkedBesideThreads):
                 self.core.emit(ForkedBesideThreads(server_address=self.core.address, threads=others))
 
-    def _ended(self, child: Child, status: int | None) -> None:
+    def ended(self, child: Child, status: int | None) -> None:
         """Take note of a child's end: its exit status, minus the signal's number, or None where unknown."""
         if status not in _REPORTED and self.core.wants(ChildDied):
             self.core.emit(
@@ -131,16 +152,10 @@ _REPORTED = (0, 1, None)
 _SUCCESS = (0, None)
 
 
-def _serve_in_child(core: Core, relay: "_StopRelay", job: Job, mask: "set[signal.Signals | int]") -> NoReturn:
-    if sys.platform == "win32":
-        raise NotImplementedError
+def _serve_in_child(runner: ForkRunner, job: Job, mask: "set[signal.Signals | int]") -> NoReturn:
     status = 1
     try:
-        core.enter_child(relay.send)
-        signal.signal(signal.SIGTERM, _ForRequest(job.end_input, os.getpid()))
-        signal.signal(signal.SIGQUIT, _ForRequest(job.abort, os.getpid()))
-        # Also where the program has blocked them, to wait for them in a thread that the child does not have.
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask - _FOR_CHILDREN)
+        runner.enter_child(job, mask)
         status = 0 if job.run() else 1
     except BaseException as error:
         sys.excepthook(type(error), error, error.__traceback__)
