@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import attrs
 
-from sockserve.abc import Listener
+from sockserve.abc import Keeper, Listener
 from sockserve.events import Event
 
 
@@ -32,7 +32,7 @@ class FakePoller:
         self.clock = clock
         self.closed = False
 
-    def register(self, fd: int, mask: int, /, *, edge: bool = False) -> None:
+    def register(self, fd: int, mask: int, /) -> None:
         assert fd not in self.masks
         self.masks[fd] = mask
 
@@ -100,9 +100,12 @@ class FakeJob:
             self.done.set()
         return True
 
-    def disown(self, *, end_input: Callable[[], None], abort: Callable[[], None]) -> None:
+    def replace(self, request: object, /) -> None:
+        self.request = request
+
+    def disown(self, keeper: Keeper, /) -> None:
         self.disowned = True
-        self.end_input_of_child, self.abort_of_child = end_input, abort
+        self.keeper = keeper
 
     def settle(self, *, ok: bool) -> None:
         self.settled = ok

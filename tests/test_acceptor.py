@@ -11,7 +11,7 @@ from fakes import FakeClock, FakeCore, FakePoller, FakeRunner
 from sockserve._loop.accept_errors import ACTIONS, PAUSE_SECONDS, AcceptAction, action_for
 from sockserve._loop.acceptor import BATCH, RETRIES, Acceptor
 from sockserve._loop.loop import EventLoop
-from sockserve.abc import READ
+from sockserve.abc import READ, Runner
 from sockserve.errors import DatagramTruncated
 
 FD = 50
@@ -67,13 +67,13 @@ class Bench:
             runner=self.runner,
             admit=self._admit,
             truncated=self.truncated.append,
-            before_batch=lambda: None,
+            before_batch=lambda now: None,
             after_batch=self._after,
         )
         self.poller.ready = [(FD, READ)]
         self.acceptor.attach()
 
-    def _admit(self, arrival: Any) -> None:
+    def _admit(self, _runner: Runner, arrival: Any) -> None:
         self.admitted.append(arrival)
         self.on_admit()
 
@@ -82,7 +82,12 @@ class Bench:
 
     def rounds(self, number: int) -> None:
         left = iter(range(number + 1))
-        self.loop.run(lambda: (self.loop.called(), next(left) == number)[1])
+
+        def done() -> bool:
+            self.loop.calling = False
+            return next(left) == number
+
+        self.loop.run(done)
 
 
 def _error(name: str) -> OSError:

@@ -3,6 +3,7 @@
 import logging
 import os
 import socket
+import subprocess
 import sys
 import threading
 import warnings
@@ -429,12 +430,29 @@ def test_the_default_observer_wants_what_its_logger_lets_through() -> None:
     """And knows events of others."""
     logger = logging.getLogger("sockserve.test")
     logger.setLevel(logging.WARNING)
-    observer = LogEvents(logger)
+    observer = LogEvents(logger.name)
     assert not observer.wants(Accepted)
     assert observer.wants(HandlerFailed)
     assert not observer.wants(Event)
     assert Emitter(print).wants(Event)
-    assert log_events.logger.name == "sockserve"
+    assert log_events.logger is logging.getLogger("sockserve")
+
+
+_WITHOUT_LOGGING = """
+import sys
+from sockserve import log_events
+from sockserve.events import Accepted, HandlerFailed
+assert "logging" not in sys.modules
+assert log_events.wants(HandlerFailed) and not log_events.wants(Accepted)
+log_events(HandlerFailed(server_address="s", client_address="c", handler="h", error=LookupError("found")))
+"""
+
+
+def test_logging_is_imported_when_something_is_logged() -> None:
+    """Until then the default observer wants what an untouched logger lets through, and writes where that does."""
+    done = subprocess.run([sys.executable, "-c", _WITHOUT_LOGGING], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "h failed for 'c': LookupError('found')" in done.stderr
 
 
 # The interfaces: a type checker's question, asked at run time as well for those who have none.

@@ -29,7 +29,7 @@ from sockserve import (
 from sockserve.addresses import inet_address, scoped_sockaddr, unix_address
 from sockserve.errors import DatagramTruncated
 from sockserve.events import Finished, Refused
-from sockserve.transports import _datagram, _ready, _stream, _tcp
+from sockserve.transports import _datagram, _inet, _ready, _stream, _tcp
 
 assert sys.platform != "win32"  # the suite needs POSIX; see CONTRIBUTING.md
 
@@ -97,6 +97,31 @@ def test_where_options_are_not_inherited_they_are_set(
         assert arrival.request.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         arrival.finish()
     listener.close()
+
+
+def test_a_socket_of_another_class_accepts_and_closes_by_its_own_methods() -> None:
+    """No shortcut past what such a class may do there."""
+    calls = []
+
+    class Noted(socket.socket):
+        def accept(self) -> tuple[socket.socket, Any]:
+            calls.append("accept")
+            return super().accept()
+
+        def close(self) -> None:
+            calls.append("close")
+            super().close()
+
+    sock = Noted(socket.AF_INET, socket.SOCK_STREAM)
+    sock.bind(("127.0.0.1", 0))
+    sock.listen()
+    listener = _stream.StreamListener(sock, InetAddress(*sock.getsockname()), _inet.inet_peer)
+    with socket.create_connection(listener.address):
+        arrival = listener.accept()
+        assert (type(arrival.request), arrival.request.getpeername()) == (socket.socket, arrival.client_address)
+        arrival.finish()
+    listener.close_copy()
+    assert calls == ["accept", "close"]
 
 
 def test_an_accept_that_fails_half_way_leaks_nothing(loopback: TcpTransport) -> None:
@@ -351,7 +376,7 @@ def test_a_request_can_be_replaced() -> None:
     assert packet.open() == (b"b", right)
     with pytest.raises(TypeError, match="not by 3"):
         packet.replace(3)
-    for verb in (packet.finish, packet.disown, packet.end_input, packet.abort):
+    for verb in (packet.finish, packet.release, packet.end_input, packet.abort):
         verb()
     assert left.fileno() >= 0
     left.close()
@@ -361,7 +386,7 @@ def test_a_request_can_be_replaced() -> None:
 Verb = Callable[[_stream.StreamArrival[UnixAddress]], None]
 
 
-@given(st.lists(st.sampled_from(["finish", "abort", "end_input", "disown", "close", "detach"]), max_size=6))
+@given(st.lists(st.sampled_from(["finish", "abort", "end_input", "release", "close", "detach"]), max_size=6))
 def test_goodbyes_in_any_order_do_no_harm(verbs: list[str]) -> None:
     """Whatever the handler, the server and a deadline do to a connection, nothing is raised."""
     left, right = socket.socketpair()

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 import attrs
-from typing_extensions import override
 
+from ._typing import override
 from .abc import DatagramRequest, Strategy, Transport
 from .addresses import Address, InetAddress
 from .events import Event, HandlerFailed

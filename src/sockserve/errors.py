@@ -17,7 +17,7 @@ error                 who is at fault                         when
 import errno
 import os
 
-from typing_extensions import override
+from ._typing import override
 
 __all__ = (
     "CompositionError",

@@ -12,8 +12,7 @@ import io
 import socket
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeAlias, cast
 
-from typing_extensions import Buffer, TypeVar, override
-
+from ._typing import Buffer, TypeVar, override
 from .abc import DatagramRequest
 from .addresses import Address, InetAddress, UnixAddress, scoped_sockaddr
 from .errors import PeerGoneError

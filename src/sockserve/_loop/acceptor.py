@@ -35,9 +35,9 @@ class Acceptor(Generic[R, A]):
         core: Told of accept errors.
         listener: What is accepted from.
         runner: Asked whether it is full.
-        admit: Called with every arrival.
+        admit: Called with the runner and every arrival.
         truncated: Called for every datagram that was too long.
-        before_batch: Called before every batch.
+        before_batch: Called before every batch, with the time.
         after_batch: Called after every batch; None for nothing.
     """
 
@@ -45,9 +45,9 @@ class Acceptor(Generic[R, A]):
     core: Core
     listener: Listener[R, A]
     runner: Runner
-    admit: Callable[[Arrival[R, A]], None]
+    admit: Callable[[Runner, Arrival[R, A]], None]
     truncated: Callable[[DatagramTruncated], None]
-    before_batch: Callable[[], object]
+    before_batch: Callable[[float], object]
     after_batch: Callable[[], object] | None
     _fd: int = attrs.field(init=False, default=-1)
     _attached: bool = attrs.field(init=False, default=False)
@@ -89,23 +89,24 @@ class Acceptor(Generic[R, A]):
         if fd < 0:
             return  # closed, by a signal handler in this thread for instance: the loop is about to be left
         self._fd = fd
-        self.loop.watch(self._fd, self._on_ready)
+        self.loop.watch(self._fd, self._accept_batch if self.after_batch is None else self._on_ready)
 
-    def _on_ready(self, _mask: int) -> None:
+    def _on_ready(self, mask: int) -> None:
+        try:
+            self._accept_batch(mask)
+        finally:
+            assert self.after_batch is not None
+            self.after_batch()
+
+    def _accept_batch(self, _mask: int) -> None:
+        """Accept until nothing is left, enough arrivals are taken, or something else wants the loop."""
+        accept, admit, runner, loop = self.listener.accept, self.admit, self.runner, self.loop
+        timers = loop.timers.heap
+        self.before_batch(loop.time())
         most = BATCH
         if self._skip:
             self._skip -= 1
             most = 1
-        try:
-            self._accept_batch(most)
-        finally:
-            if self.after_batch is not None:
-                self.after_batch()
-
-    def _accept_batch(self, most: int) -> None:
-        """Accept until nothing is left, *most* arrivals are taken, or something else wants the loop."""
-        self.before_batch()
-        accept, admit, runner, loop = self.listener.accept, self.admit, self.runner, self.loop
         for taken in range(most):
             try:
                 arrival = accept()
@@ -118,9 +119,9 @@ class Acceptor(Generic[R, A]):
                 if not self._failed(error):
                     return
             else:
-                if self._starved or self._lost:
+                if self._lost:
                     self._recovered()
-                admit(arrival)
+                admit(runner, arrival)
                 del arrival  # a batch may go on for long, and nothing of this request with it
                 if not self._attached:
                     return
@@ -128,7 +129,7 @@ class Acceptor(Generic[R, A]):
                     self._look_away()
                     self._go_on()
                     return
-            if loop.pressing:
+            if loop.calling or (timers and loop.timer_due()):
                 return
 
     def _failed(self, error: OSError) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 from ..abc import READ
 from . import pollers
-from .pollers import Poller, PollerFactory
+from .pollers import NOT_THERE, Poller, PollerFactory
 from .timers import Timer, Timers
 from .wakeup import Wakeup
 
@@ -33,33 +33,40 @@ class EventLoop:
         self._poller: Poller | None = None
         self._wakeup: Wakeup | None = None
         self._callbacks: dict[int, Callable[[int], object]] = {}
-        self._masks: dict[int, int] = {}
-        self._timers = Timers()
+        self._masks: dict[int, int] = {}  # of those that are not watched for reading alone
+        self.timers = Timers()
         self._soon: deque[Callable[[], object]] = deque()
         self._paused: set[Callable[[], object]] = set()
         self._thread: int | None = None
-        self._abandoned: tuple[Poller | None, Wakeup | None] = None, None
-        self._called = False  # somebody wants the loop's attention
+        self._abandoned = False
+        #: Somebody wants the loop's attention: a long batch should end.
+        self.calling = False
 
     # What runners use.
 
     def watch(self, fd: int, callback: Callable[[int], object], /, mask: int = READ) -> None:
         """See `sockserve.abc.Loop.watch`."""
-        if self._poller is not None:
+        if self._poller is not None and not self._abandoned:
             self._poller.register(fd, mask)
         self._callbacks[fd] = callback
-        self._masks[fd] = mask
+        if mask != READ:
+            self._masks[fd] = mask
 
     def unwatch(self, fd: int, /) -> None:
         """See `sockserve.abc.Loop.unwatch`."""
-        if self._callbacks.pop(fd, None) is not None:
-            del self._masks[fd]
-            if self._poller is not None:
+        if self._callbacks.pop(fd, None) is None:
+            return
+        if self._masks:
+            self._masks.pop(fd, None)
+        if self._poller is not None and not self._abandoned:
+            try:
                 self._poller.unregister(fd)
+            except NOT_THERE:
+                pass  # closed: the kernel has forgotten it by itself
 
     def call_at(self, when: float, callback: Callable[[], object], /) -> Timer:
         """See `sockserve.abc.Loop.call_at`."""
-        return self._timers.add(when, callback)
+        return self.timers.add(when, callback)
 
     def call_soon_threadsafe(self, callback: Callable[[], object], /) -> None:
         """See `sockserve.abc.Loop.call_soon_threadsafe`."""
@@ -84,20 +91,9 @@ class EventLoop:
         for resumed in paused:
             resumed()
 
-    def called(self) -> bool:
-        """Whether `wake` was called or a timer ran since this was last asked; true when the loop opens."""
-        if not self._called:
-            return False
-        self._called = False  # before the caller looks for the reason: who calls later is heard the next time
-        return True
-
-    @property
-    def pressing(self) -> bool:
-        """Whether a long batch should end: `wake` was called, or a timer waits for its call."""
-        return self._called or (bool(self._timers.heap) and self._timer_due())
-
-    def _timer_due(self) -> bool:
-        when = self._timers.next_due()
+    def timer_due(self) -> bool:
+        """Whether a timer waits for its call: a long batch should end."""
+        when = self.timers.next_due()
         return when is not None and when <= self.time()
 
     def wake(self) -> None:
@@ -107,9 +103,9 @@ class EventLoop:
         The loop's own thread writes as well: a signal handler runs there in the middle of the wait, which then
         goes on (PEP 475).
         """
-        self._called = True
+        self.calling = True
         wakeup = self._wakeup
-        if wakeup is not None:
+        if wakeup is not None and not self._abandoned:
             wakeup.wake()
 
     @property
@@ -120,7 +116,7 @@ class EventLoop:
     @property
     def running(self) -> bool:
         """Whether some thread runs the loop."""
-        return self._thread is not None
+        return self._thread is not None and not self._abandoned
 
     @property
     def wakeup_fileno(self) -> int:
@@ -129,9 +125,10 @@ class EventLoop:
         return self._wakeup.sender_fileno()
 
     def run(self, done: Callable[[], bool]) -> None:
-        """Open the loop, and serve callbacks until *done* says so."""
+        """Open the loop, and serve callbacks until *done* says so; it is asked before every wait."""
         with self.opened():
-            self.turn(done)
+            while not done():
+                self._step()
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[None]:
@@ -144,23 +141,28 @@ class EventLoop:
 
     def turn(self, done: Callable[[], bool]) -> None:
         """
-        Serve callbacks until *done* says so; it is asked before every wait.
+        Serve callbacks until *done* says so; it is asked at first, and after each `wake` and each timer.
 
         Raises:
             BaseException: Whatever a callback raises. What is watched stays noted for the next time.
         """
-        while not done():
+        while True:
+            if self.calling:
+                self.calling = False  # before the question: who calls later is heard the next time
+                if done():
+                    return
             self._step()
 
     def _open(self) -> None:
         self._thread = threading.get_ident()
-        self._called = True
+        self._abandoned = False
+        self.calling = True
         try:
             self._poller = (self._make_poller or pollers.default_poller)()
             self._wakeup = Wakeup()
             self._poller.register(self._wakeup.fileno(), READ)
-            for fd, mask in self._masks.items():
-                self._poller.register(fd, mask)
+            for fd in self._callbacks:
+                self._poller.register(fd, self._masks.get(fd, READ))
         except BaseException:
             self.close()
             raise
@@ -169,7 +171,7 @@ class EventLoop:
         poller, wakeup, callbacks = self._poller, self._wakeup, self._callbacks
         assert poller is not None
         assert wakeup is not None
-        timers, soon = self._timers, self._soon
+        timers, soon = self.timers, self._soon
         patience = self._patience() if soon or timers.heap else None
         for fd, mask in poller.wait(patience):
             callback = callbacks.get(fd)
@@ -178,7 +180,7 @@ class EventLoop:
             elif fd == wakeup.fileno():
                 wakeup.drain()
         if timers.heap and timers.run(self.time()):
-            self._called = True
+            self.calling = True
         if soon:
             for _ in range(len(soon)):
                 soon.popleft()()
@@ -187,7 +189,7 @@ class EventLoop:
         """Seconds to wait at most; None: until something happens."""
         if self._soon:
             return 0.0
-        when = self._timers.next_due()
+        when = self.timers.next_due()
         return None if when is None else max(0.0, when - self.time())
 
     def abandon(self) -> None:
@@ -197,8 +199,7 @@ class EventLoop:
         They are kept, not closed: that would take some forty more page faults, a good part of what a short child
         costs, and nothing waits for their descriptors' end.
         """
-        self._abandoned = self._poller, self._wakeup
-        self._poller = self._wakeup = self._thread = None
+        self._abandoned = True
 
     def close(self) -> None:
         """Release poller and wake-up."""

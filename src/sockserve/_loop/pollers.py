@@ -8,22 +8,27 @@ from typing import Protocol, TypeAlias
 
 from ..abc import READ, WRITE
 
-__all__ = ("Poller", "PollerFactory", "SelectorsPoller", "default_poller")
+__all__ = ("EDGE", "NOT_THERE", "Poller", "PollerFactory", "SelectorsPoller", "default_poller")
 
 
 class Poller(Protocol):
     """A set of watched descriptors."""
 
-    def register(self, fd: int, mask: int, /, *, edge: bool = False) -> None:
+    def register(self, fd: int, mask: int, /) -> None:
         """
-        Watch *fd* for *mask*. With *edge*, where the system can, report each condition once as it begins.
+        Watch *fd* for *mask*. With `EDGE` in it, where the system can, report each condition once as it begins.
 
         Who asks for edges must be content with levels: he reads and writes until it would block either way.
         """
         ...
 
     def unregister(self, fd: int, /) -> None:
-        """Forget *fd*. One that is closed already, or not watched: no effect."""
+        """
+        Forget *fd*.
+
+        Raises:
+            OSError, ValueError, KeyError: It is closed already, or not watched; see `NOT_THERE`.
+        """
         ...
 
     def wait(self, timeout: float | None, /) -> list[tuple[int, int]]:
@@ -35,6 +40,12 @@ class Poller(Protocol):
         ...
 
 
+#: A bit of a mask: report edges. The value is epoll's EPOLLET.
+EDGE = 1 << 31
+
+#: What `Poller.unregister` raises for a descriptor that has been closed, or is not watched.
+NOT_THERE = (OSError, ValueError, KeyError)
+
 PollerFactory: TypeAlias = Callable[[], Poller]
 
 
@@ -44,18 +55,15 @@ class SelectorsPoller:
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
 
-    def register(self, fd: int, mask: int, /, *, edge: bool = False) -> None:
-        """Watch *fd*; *edge* is ignored."""
+    def register(self, fd: int, mask: int, /) -> None:
+        """Watch *fd*; `EDGE` is ignored."""
         read = selectors.EVENT_READ if mask & READ else 0
         write = selectors.EVENT_WRITE if mask & WRITE else 0
         self._selector.register(fd, read | write)
 
     def unregister(self, fd: int, /) -> None:
         """Forget *fd*."""
-        try:
-            self._selector.unregister(fd)
-        except (KeyError, ValueError):
-            pass
+        self._selector.unregister(fd)
 
     def wait(self, timeout: float | None, /) -> list[tuple[int, int]]:
         """Select."""
@@ -80,21 +88,10 @@ if sys.platform == "linux":
 
         def __init__(self) -> None:
             self._epoll = select.epoll()
-
-        def register(self, fd: int, mask: int, /, *, edge: bool = False) -> None:
-            """Watch *fd*."""
-            self._epoll.register(fd, mask | select.EPOLLET if edge else mask)
-
-        def unregister(self, fd: int, /) -> None:
-            """Forget *fd*."""
-            try:
-                self._epoll.unregister(fd)
-            except (OSError, ValueError):
-                pass  # closed: the kernel has forgotten it by itself
-
-        def wait(self, timeout: float | None, /) -> list[tuple[int, int]]:
-            """Poll."""
-            return self._epoll.poll(timeout)
+            # The interface, without a step between: a forked parent pays for each.
+            self.register: Callable[[int, int], None] = self._epoll.register
+            self.unregister: Callable[[int], None] = self._epoll.unregister
+            self.wait: Callable[[float | None], list[tuple[int, int]]] = self._epoll.poll
 
         def close(self) -> None:
             """Close the epoll descriptor."""

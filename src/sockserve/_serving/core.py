@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 import attrs
 
+from .._signals import SIG_IGN, signals
 from ..abc import Arrival, Handler, Listener, Runner
+from ..abc._arrival import AnyArrival
 from ..errors import DatagramTruncated
 from ..events import (
     Accepted,
@@ -23,7 +25,6 @@ from ..events import (
 from ..handlers import handler_name
 from ..observers import Emitter
 from ..stats import Stats
-from .job import RequestJob
 
 if TYPE_CHECKING:
     from ..server import Server
@@ -33,10 +34,22 @@ __all__ = ("ServerCore",)
 R = TypeVar("R")
 A = TypeVar("A")
 
+_SIGINT = int(signal.SIGINT)
+_RLock = type(threading.RLock())  # without the function that chooses it
+
+#: Seconds after which the observer is asked again whether it wants the two events of every request. A change of a
+#: logger's level is felt that late; asking for each request cost a twentieth of a small one (measured).
+ASK_AGAIN = 0.1
+
 
 @attrs.define(eq=False)
 class ServerCore(Generic[R, A]):
-    """Implements `sockserve.abc.Core`, and keeps the requests in flight."""
+    """
+    Implements `sockserve.abc.Core` and `Serving`, and keeps the requests in flight.
+
+    A request is counted without a lock where it ends well: each step is one operation of a set or an int, and
+    `stats` puts them together. Only the loop's thread admits.
+    """
 
     server: "Server[R, A]"
     handler: Handler[R, A]
@@ -46,26 +59,29 @@ class ServerCore(Generic[R, A]):
     address: A | None = None
     #: Called, in any thread, when the last request in flight has ended.
     on_idle: Callable[[], object] | None = None
-    #: What a forked child lets go of; set while a loop serves.
-    leave_loop: Callable[[], object] | None = None
+    #: What a forked child calls to let go of the parent's things; set while a loop serves.
+    leave_in_child: tuple[Callable[[], object], ...] = ()
     #: Where a forked child sends its wish to stop.
     relay: Callable[[float | None], None] | None = None
     #: The process that serves. One that a handler has forked is not to go on in its place.
     pid: int = 0
     # Reentrant: a signal handler may ask for the stats while this thread counts.
     _lock: threading.RLock = attrs.field(init=False, factory=threading.RLock)
-    _jobs: set[RequestJob[R, A]] = attrs.field(init=False, factory=set)
-    _finished: int = 0
+    _jobs: set[AnyArrival] = attrs.field(init=False, factory=set)
+    _accepted: int = 0
     _failed: int = 0
     _refused: int = 0
-    # What the observer wants of the two events that every request has.
+    # What the observer wants of the two events that every request has, and until when that holds.
     _tells_accepted: bool = False
     tells_finished: bool = False
+    _told_until: float = 0.0
 
-    def ask_observer(self) -> None:
-        """Ask what the observer wants: once for a batch of requests, since it may change its mind."""
-        self._tells_accepted = self.emitter.wants(Accepted)
-        self.tells_finished = self.emitter.wants(Finished)
+    def ask_observer(self, now: float) -> None:
+        """Ask what the observer wants, before a batch of requests: again after a while, it may change its mind."""
+        if now >= self._told_until:
+            self._told_until = now + ASK_AGAIN
+            self._tells_accepted = self.emitter.wants(Accepted)
+            self.tells_finished = self.emitter.wants(Finished)
 
     def wants(self, kind: type[Event], /) -> bool:
         """See `sockserve.abc.Core.wants`."""
@@ -89,33 +105,48 @@ class ServerCore(Generic[R, A]):
         """How many requests are in flight."""
         return len(self._jobs)
 
-    def jobs(self) -> list[RequestJob[R, A]]:
+    def jobs(self) -> list[AnyArrival]:
         """Return the requests in flight."""
-        with self._lock:
-            return list(self._jobs)
+        return list(self._jobs)  # in one step: no other thread comes between
+
+    def end_all_input(self) -> None:
+        """Let the handlers of the connections in flight see the end of their input."""
+        for job in self.jobs():
+            if job.stream:
+                (job.keeper or job).end_input()
+
+    def abort_all(self) -> None:
+        """Let every wait of a handler in flight for its peer end."""
+        for job in self.jobs():
+            (job.keeper or job).abort()
 
     def stats(self) -> Stats:
         """Return the counts of one moment."""
         with self._lock:
-            active = len(self._jobs)
-            accepted = active + self._finished + self._failed
-            return Stats(accepted, active, self._finished, self._failed, self._refused)
+            accepted = self._accepted
+            active = self.jobs()
+            # What was admitted since the first line is in that list, or has ended: numbers are given in order.
+            accepted = max(accepted, max((job.number for job in active), default=0))
+            finished = accepted - len(active) - self._failed
+            return Stats(accepted, len(active), finished, self._failed, self._refused)
 
     def admit(self, runner: Runner, arrival: Arrival[R, A]) -> None:
         """Verify an arrival and hand it to *runner*."""
         if self.verify is not None and not self._verified(self.verify, arrival):
             return
-        job = RequestJob(self, arrival)
-        self._jobs.add(job)  # atomic; from here on it counts as accepted
+        number = self._accepted + 1
+        arrival.admit(self, number)
+        self._jobs.add(arrival)
+        self._accepted = number
         if self._tells_accepted:
             self.emit(Accepted(server_address=self.address, client_address=arrival.client_address))
         if not self.listeners:  # verify, or the observer just now, has closed the server
-            job.reject()
+            arrival.reject()
             return
         try:
-            runner.submit(job)
+            runner.submit(arrival)
         except Exception as error:  # noqa: BLE001 - reported, and the server goes on
-            job.reject()
+            arrival.reject()
             if self.wants(NotStarted):
                 self.emit(
                     NotStarted(server_address=self.address, client_address=arrival.client_address, error=error)
@@ -153,36 +184,36 @@ class ServerCore(Generic[R, A]):
         if self.wants(type(event)):
             self.emit(event)
 
-    def finished(self, job: RequestJob[R, A], *, ok: bool, duration: float) -> None:
-        """Report a request that has ended in this process."""
-        self.emit(
-            Finished(server_address=self.address, client_address=job.client_address, duration=duration, ok=ok)
-        )
-
-    def settled(self, job: RequestJob[R, A], ok: bool) -> None:
-        """Count a request that has ended, here or in another process."""
-        with self._lock:
+    def settled(self, job: AnyArrival, ok: bool, /) -> None:
+        """See `Serving.settled`."""
+        if ok:
             self._jobs.discard(job)
-            if ok:
-                self._finished += 1
-            else:
+        else:
+            with self._lock:
+                self._jobs.discard(job)
                 self._failed += 1
         on_idle = self.on_idle  # once: the loop may take it away at any time
         if on_idle is not None and not self._jobs:
             on_idle()
 
-    def peer_gone(self, client_address: A, error: BaseException) -> None:
-        """Report a peer that went away."""
-        if self.wants(PeerGone):
-            self.emit(PeerGone(server_address=self.address, client_address=client_address, error=error))
+    def finished(self, job: AnyArrival, /, *, ok: bool, duration: float) -> None:
+        """See `Serving.finished`."""
+        self.emit(
+            Finished(server_address=self.address, client_address=job.client_address, duration=duration, ok=ok)
+        )
 
-    def handler_failed(self, client_address: A, error: BaseException) -> None:
-        """Report a handler's error."""
+    def peer_gone(self, job: AnyArrival, error: BaseException, /) -> None:
+        """See `Serving.peer_gone`."""
+        if self.wants(PeerGone):
+            self.emit(PeerGone(server_address=self.address, client_address=job.client_address, error=error))
+
+    def handler_failed(self, job: AnyArrival, error: BaseException, /) -> None:
+        """See `Serving.handler_failed`."""
         if self.wants(HandlerFailed):
             self.emit(
                 HandlerFailed(
                     server_address=self.address,
-                    client_address=client_address,
+                    client_address=job.client_address,
                     handler=handler_name(self.handler),
                     error=error,
                 )
@@ -190,11 +221,11 @@ class ServerCore(Generic[R, A]):
 
     def enter_child(self, relay: Callable[[float | None], None], /) -> None:
         """See `sockserve.abc.Core.enter_child`."""
-        self._lock = threading.RLock()  # another thread of the parent may have held it
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.set_wakeup_fd(-1)
+        self._lock = _RLock()  # another thread of the parent may have held it
+        signals.signal(_SIGINT, SIG_IGN)
+        signals.set_wakeup_fd(-1)
         self.relay = relay
         self.pid = os.getpid()
         self.on_idle = None
-        if self.leave_loop is not None:
-            self.leave_loop()
+        for leave in self.leave_in_child:
+            leave()

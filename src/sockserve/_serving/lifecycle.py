@@ -10,10 +10,10 @@ import attrs
 
 from .._loop.loop import EventLoop
 from ..abc import Listener, Runner, Strategy, Transport
+from ..abc._arrival import current_job
 from ..errors import ServerStateError
 from ..events import Closed, Listening, RequestsAbandoned
 from .core import ServerCore
-from .job import current_job
 from .period import Service, Wish
 
 __all__ = ("Lifecycle",)
@@ -206,15 +206,14 @@ class Lifecycle(Generic[R, A]):
     def _in_worker(self) -> bool:
         """Whether a request of this server called: it would wait for itself."""
         job = current_job.get()
-        return self.core.relay is not None or (job is not None and job.core is self.core)
+        return self.core.relay is not None or (job is not None and job.serving is self.core)
 
     def _await(self, service: Service[R, A], grace: float | None) -> None:
         """Wait until *service* has been left. A loop that a handler holds cannot end the grace: then we do."""
         if service.left.wait(None if grace is None else grace + HELP_AFTER):
             return
         self._expired = True
-        for job in self.core.jobs():
-            job.abort()
+        self.core.abort_all()
         service.left.wait(LAST_WAIT)
 
     def close(self) -> None:
@@ -241,8 +240,7 @@ class Lifecycle(Generic[R, A]):
         self.core.listeners = ()
         if self._listener.stream:
             self._listener.close()
-        for job in self.core.jobs():
-            job.end_input()
+        self.core.end_all_input()
         self._close_runners()
         self._listener.close()  # of datagrams: their replies go through it
         if self.core.wants(Closed):

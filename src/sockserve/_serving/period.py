@@ -1,7 +1,6 @@
 """One time of serving: servers on one loop, from the first accept until all have been left."""
 
 import contextlib
-import functools
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, TypeVar
@@ -91,7 +90,7 @@ class Service(Generic[R, A]):
                 core=self.core,
                 listener=listener,
                 runner=self.runner,
-                admit=self._admit if counts else functools.partial(self.core.admit, self.runner),
+                admit=self._admit if counts else self.core.admit,
                 truncated=self.core.truncated,
                 before_batch=self.core.ask_observer,
                 after_batch=self.service_actions,
@@ -116,9 +115,9 @@ class Service(Generic[R, A]):
 
         self._cadence = self.loop.call_at(self.loop.time() + self.poll_interval, tick)
 
-    def _admit(self, arrival: Arrival[R, A]) -> None:
+    def _admit(self, runner: Runner, arrival: Arrival[R, A]) -> None:
         self.taken += 1
-        self.core.admit(self.runner, arrival)
+        self.core.admit(runner, arrival)
         if self.taken == self.limit:
             self.loop.wake()  # ends the batch, and lets the loop ask whether it is done
 
@@ -154,8 +153,7 @@ class Service(Generic[R, A]):
         if aborted and self.loop.time() < self._drain_until:
             return False
         self.expired = bool(aborted)
-        for job in self.core.jobs():
-            job.abort()
+        self.core.abort_all()
         if self.core.wants(Drained):
             self.core.emit(Drained(server_address=self.core.address, aborted=aborted))
         return True
@@ -170,7 +168,7 @@ class Service(Generic[R, A]):
         if self.left.is_set():
             return
         self.stop_accepting()
-        self.core.leave_loop = None
+        self.core.leave_in_child = ()
         self.core.on_idle = None
         for timer in (*self._timers, self._cadence):
             if timer is not None:
@@ -201,16 +199,15 @@ class Period:
             self.loop.opened(),
             wake_on_signals(self.loop),  # let go of before the loop closes what signals are written to
         ):
+            leave_in_child = self._leave_in_child()
             for service in self.services:
-                service.core.leave_loop = self._leave_in_child
+                service.core.leave_in_child = leave_in_child
                 service.enter()
                 self._served.append(service)
             self.loop.turn(self._done)
 
     def _done(self) -> bool:
-        """Leave the services that are done, if others remain. Only a call or a timer can make one so."""
-        if not self.loop.called():
-            return False
+        """Leave the services that are done, if others remain."""
         done = [service for service in self._served if service.done()]
         if len(done) == len(self._served):
             return True  # the last are left when the loop is closed: then they can be served again at once
@@ -227,14 +224,16 @@ class Period:
             for service in self.services:
                 service.leave()
 
-    def _leave_in_child(self) -> None:
-        """In a forked child: the loop and the stream listeners of all its servers are not ours."""
-        self.loop.abandon()
+    def _leave_in_child(self) -> tuple[Callable[[], object], ...]:
+        """For a forked child: the loop and the stream listeners of all its servers are not its own."""
+        others = [self._disown_others] if len(self.services) > 1 else []
+        copies = [listener.close_copy for service in self.services for listener in service.core.listeners]
+        return (self.loop.abandon, *others, *copies)
+
+    def _disown_others(self) -> None:
         for service in self.services:
             if service.core.relay is None:
                 service.core.relay = _of_another_server
-            for listener in service.core.listeners:
-                listener.close_copy()
 
 
 def _of_another_server(grace: float | None) -> None:

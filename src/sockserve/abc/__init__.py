@@ -8,11 +8,11 @@ strategy knows neither transports nor handlers, a transport neither strategies n
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
-from typing_extensions import TypeVar
-
+from .._typing import TypeVar
+from ._arrival import Arrival, DatagramRequest, Keeper
 from ._loop import READ, WRITE, Loop, Timer
 from ._strategy import Core, Job, Runner, Strategy
-from ._transport import Arrival, Configure, DatagramRequest, Listener, Transport
+from ._transport import Configure, Listener, Transport
 
 __all__ = (
     "READ",
@@ -23,6 +23,7 @@ __all__ = (
     "DatagramRequest",
     "Handler",
     "Job",
+    "Keeper",
     "Listener",
     "Loop",
     "Runner",

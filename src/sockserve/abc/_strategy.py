@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
 from ..events import Event
+from ._arrival import Keeper
 from ._loop import Loop
 from ._transport import Listener
 
@@ -20,12 +21,12 @@ class Job(Protocol):
 
     @property
     def request(self) -> object:
-        """What the handler will be given; replaceable before `run`."""
+        """What the handler will be given."""
         ...
 
-    @request.setter
-    def request(self, request: object, /) -> None:
-        """Let the handler get another."""
+    def replace(self, request: object, /) -> None:
+        """Let the handler get *request* instead, before `run`: a strategy's own kind of socket."""
+        ...
 
     @property
     def client_address(self) -> object:
@@ -44,12 +45,12 @@ class Job(Protocol):
         """
         ...
 
-    def disown(self, *, end_input: Callable[[], None], abort: Callable[[], None]) -> None:
+    def disown(self, keeper: Keeper, /) -> None:
         """
         Close this process's copy: another process has begun to run the request.
 
-        Without it, clients of a forked server never see the end of their connection. *end_input* and *abort*
-        do from here on what the methods of these names did.
+        Without it, clients of a forked server never see the end of their connection. What the server wants of
+        the request from here on, it asks of *keeper*.
         """
         ...
 

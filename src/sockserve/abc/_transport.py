@@ -4,65 +4,16 @@ import socket
 from collections.abc import Callable
 from typing import Protocol, TypeAlias
 
-from typing_extensions import TypeVar
+from .._typing import TypeVar
+from ._arrival import Arrival
 
-__all__ = ("Arrival", "Configure", "DatagramRequest", "Listener", "Transport")
+__all__ = ("Configure", "Listener", "Transport")
 
 R_co = TypeVar("R_co", covariant=True)
 A_co = TypeVar("A_co", covariant=True)
 
-#: A datagram, and the socket to answer through, which is the listener's own.
-DatagramRequest: TypeAlias = tuple[bytes, socket.socket]
-
 #: Called with a socket before it is bound, for options of one's own.
 Configure: TypeAlias = Callable[[socket.socket], None]
-
-
-class Arrival(Protocol[R_co, A_co]):
-    """One request that a listener has accepted, with what only its transport knows to do with it."""
-
-    @property
-    def request(self) -> R_co:
-        """What the handler will be given."""
-        ...
-
-    @property
-    def client_address(self) -> A_co:
-        """Whom it came from."""
-        ...
-
-    @property
-    def stream(self) -> bool:
-        """Whether it is a connection: a datagram has nothing to shut or close."""
-        ...
-
-    def replace(self, request: object, /) -> None:
-        """Let the handler get *request* instead, before `open`: a strategy's own kind of socket."""
-        ...
-
-    def open(self) -> R_co:
-        """Make the request ready for its handler, where that runs, and return it (TLS shakes hands here)."""
-        ...
-
-    def finish(self) -> None:
-        """Say goodbye and close. Called once, in the process that ran the handler. Never raises."""
-        ...
-
-    def disown(self) -> None:
-        """Close this process's copy only, without a word to the peer: another process runs the request."""
-        ...
-
-    def end_input(self) -> None:
-        """Let the handler see the end of its input, whoever waits for it. Any thread; never raises."""
-        ...
-
-    def abort(self) -> None:
-        """Let every wait of the handler for its peer end. Any thread; never raises."""
-        ...
-
-    def peer_gone(self, error: BaseException, /) -> bool:
-        """Whether *error*, raised by the handler, only means that this peer is not there any more."""
-        ...
 
 
 class Listener(Protocol[R_co, A_co]):

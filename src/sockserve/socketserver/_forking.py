@@ -1,13 +1,13 @@
 """A process for each request, by inheritance: the documented names for `sockserve.ForkStrategy`."""
 
 import os
-import signal
 import sys
 from typing import cast
 
 import attrs
-from typing_extensions import override
+from .._typing import override
 
+from .._signals import SIG_SETMASK, signals
 from ..abc import Job, Loop, Runner, Strategy
 from ..strategies._children import Child
 from ..strategies._fork import ForkRunner, ForkStrategy
@@ -28,23 +28,28 @@ class _DocumentedForks(ForkRunner):
 
     #: The server's, which programs add to and take from.
     active: set[int] = attrs.field(init=False, factory=set)
-    _own: set[int] = attrs.field(init=False, factory=set)
 
     @override
-    def began(self, child: Child) -> None:
-        self._own.add(child.pid)
-        self.active.add(child.pid)
+    def submit(self, job: Job, /) -> None:
+        try:
+            super().submit(job)
+        finally:
+            self.active.update(self._children.by_pid)
 
     @override
-    def ended(self, child: Child, status: int | None) -> None:
-        self._own.discard(child.pid)
+    def _ended(self, child: Child, status: int | None) -> None:
         self.active.discard(child.pid)
-        super().ended(child, status)
+        super()._ended(child, status)
 
     @override
-    def enter_child(self, job: Job, mask: "set[signal.Signals | int]") -> None:
+    def enter_child(self, job: Job, mask: set[int]) -> None:
         self.core.enter_child(self._relay.send)
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signals.pthread_sigmask(SIG_SETMASK, mask)
+
+    def configure(self, options: ForkStrategy) -> None:
+        """Have other options from here on."""
+        self.options = options
+        self.full = len(self._children.by_pid) >= options.max_children
 
     def collect(self, host: Host, *, make_room: bool, blocking: bool) -> None:
         """Reap the children that have ended; with *blocking* all, with *make_room* until another may be made."""
@@ -57,16 +62,16 @@ class _DocumentedForks(ForkRunner):
         self._reap_strays(0 if blocking else os.WNOHANG)
 
     def _await_one(self, host: Host) -> None:
-        before = len(self._children)
+        before = len(self._children.by_pid)
         if before:
-            host.loop.wait_while(lambda: len(self._children) == before, None)
+            host.loop.wait_while(lambda: len(self._children.by_pid) == before, None)
         else:
             self._reap_strays(0)
 
     def _reap_strays(self, options: int) -> None:
         """Reap what a program has forked itself and counted in the set."""
-        for pid in self.active - self._own:
-            over, _status = Child(pid, ServerJob(None, None, None)).reap(options)
+        for pid in self.active - self._children.by_pid.keys():
+            over, _status = Child(pid, ServerJob(None, None, None), self._children).reap(options)
             if over:
                 self.active.discard(pid)
 
@@ -80,7 +85,7 @@ class _DocumentedForks(ForkRunner):
 def _start(strategy: Strategy, loop: Loop, face: Face, before: Runner | None) -> Runner:
     options = cast("ForkStrategy", strategy)
     if isinstance(before, _DocumentedForks):
-        before.options = options
+        before.configure(options)
         return before
     return _DocumentedForks(options, loop, face)
 

@@ -4,7 +4,7 @@ import io
 import socket
 from typing import Any, ClassVar, TypeAlias
 
-from typing_extensions import override
+from .._typing import override
 
 from .. import socketserver as names
 from ._base import BaseServer

@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import TypeAlias, cast
 
-from ..abc import Listener
+from ..abc import Keeper, Listener
 from ..events import Event
 from ._state import state_of
 from ._types import Answerer, Polled
@@ -58,46 +58,50 @@ def answer_in_child(server: object, request: object, client_address: object) -> 
 class ServerJob:
     """Implements `sockserve.abc.Job` by the server's documented methods."""
 
-    __slots__ = ("_abort", "_end_input", "_run", "client_address", "request", "server")
+    __slots__ = ("_keeper", "_run", "client_address", "request", "server")
 
     def __init__(self, server: object, request: object, client_address: object, run: Run = answer) -> None:
         self.server: object = server
         self.request: object = request
         self.client_address: object = client_address
         self._run = run
-        self._end_input: Callable[[], None] | None = None
-        self._abort: Callable[[], None] | None = None
+        self._keeper: Keeper | None = None
 
     @property
     def stream(self) -> bool:
         """See `sockserve.abc.Job.stream`."""
         return isinstance(self.request, socket.socket)
 
+    def replace(self, request: object, /) -> None:
+        """See `sockserve.abc.Job.replace`."""
+        self.request = request
+
     def run(self) -> bool:
         """See `sockserve.abc.Job.run`."""
         return self._run(self.server, self.request, self.client_address)
 
-    def disown(self, *, end_input: Callable[[], None], abort: Callable[[], None]) -> None:
+    def disown(self, keeper: Keeper, /) -> None:
         """See `sockserve.abc.Job.disown`. What is not needed any more is not kept while the other process runs."""
-        self._end_input, self._abort = end_input, abort
+        self._keeper = keeper
         server, request = self.server, self.request
         self.server = self.request = None
         cast("Answerer", server).close_request(request)
 
     def settle(self, *, ok: bool) -> None:
         """See `sockserve.abc.Job.settle`; nothing is counted here."""
+        self._keeper = None
 
     def end_input(self) -> None:
         """See `sockserve.abc.Job.end_input`."""
-        if self._end_input is not None:
-            self._end_input()
+        if self._keeper is not None:
+            self._keeper.end_input()
         else:
             self._shut(socket.SHUT_RD)
 
     def abort(self) -> None:
         """See `sockserve.abc.Job.abort`."""
-        if self._abort is not None:
-            self._abort()
+        if self._keeper is not None:
+            self._keeper.abort()
         else:
             self._shut(socket.SHUT_RDWR)
 

@@ -4,7 +4,7 @@ import socket
 import sys
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
-from typing_extensions import override
+from .._typing import override
 
 from .. import socketserver as names
 from ._base import BaseServer

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
-from typing_extensions import override
+from .._typing import override
 
 from .._loop.accept_errors import AcceptAction
 from .._loop.wakeup import Wakeup

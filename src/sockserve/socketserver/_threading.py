@@ -5,7 +5,7 @@ import time
 from typing import cast
 
 import attrs
-from typing_extensions import override
+from .._typing import override
 
 from .. import socketserver as names
 from ..abc import Job, Loop, Runner, Strategy

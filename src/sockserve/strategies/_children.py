@@ -3,6 +3,9 @@ Child processes on the loop: each is noticed by a descriptor of its own, and onl
 
 Linux has pidfds (pidfd_open(2)). Elsewhere the child holds the writing end of a pipe, whose end of file says that
 it is gone; a grandchild that lives on with the pipe delays that, no more.
+
+A fork makes every page of the parent read-only, and whatever it touches next is copied, page by page: each
+function called and each object used costs a few microseconds here. Hence few of either on the way of a request.
 """
 
 import contextlib
@@ -12,12 +15,13 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from typing import Final
 
 import attrs
 
 from ..abc import Job, Loop
 
-__all__ = ("Child", "Children")
+__all__ = ("Child", "Children", "Pipe", "has_pidfd")
 
 #: Seconds between two SIGTERMs for a child that is waited for: at first, doubled each time, and at most.
 _REMINDER, _SLOWEST_REMINDER = 0.05, 1.0
@@ -25,51 +29,44 @@ _REMINDER, _SLOWEST_REMINDER = 0.05, 1.0
 #: Seconds until another try, where no descriptor was to be had, or a child closed its pipe before it ended.
 _RETRY = 0.1
 
+#: What is needed before a fork, to notice the child's end: reader and writer, or None where there are pidfds.
+Pipe = tuple[int, int] | None
 
-def _pidfd_open(pid: int) -> int:
-    if sys.platform == "linux":
-        return os.pidfd_open(pid)
+
+def _no_pidfd(pid: int) -> int:
     raise NotImplementedError
+
+
+_pidfd_open: Callable[[int], int] = getattr(os, "pidfd_open", _no_pidfd)
 
 
 def has_pidfd() -> bool:
     """Whether the kernel lets this process open pidfds (containers may forbid it)."""
     try:
         os.close(_pidfd_open(os.getpid()))
-    except (OSError, NotImplementedError, AttributeError):
+    except (OSError, NotImplementedError):
         return False
     return True
 
 
-@attrs.define(eq=False)
-class Ticket:
-    """What is needed before a fork, to notice the child's end: a pipe, or nothing."""
-
-    reader: int = -1
-    writer: int = -1
-
-    def cancel(self) -> None:
-        """There was no fork."""
-        for fd in (self.reader, self.writer):
-            if fd >= 0:
-                os.close(fd)
-
-
-@attrs.define(eq=False)
 class Child:
-    """One process that runs a job. Its pid is ours until we have reaped it."""
+    """One process that runs a job; the job's `Keeper`. Its pid is ours until we have reaped it."""
 
-    pid: int
-    job: Job
-    fd: int = -1
-    asked_to_end: bool = attrs.field(init=False, default=False)
+    __slots__ = ("asked_to_end", "fd", "job", "pid", "siblings")
 
-    def terminate(self) -> None:
+    def __init__(self, pid: int, job: Job, siblings: "Children") -> None:
+        self.pid: Final = pid
+        self.job: Final = job
+        self.siblings: Final = siblings
+        self.fd = -1
+        self.asked_to_end = False
+
+    def end_input(self) -> None:
         """Send SIGTERM, by which the child ends the input of its request."""
         self.asked_to_end = True
         self.send(signal.SIGTERM)
 
-    def quit(self) -> None:
+    def abort(self) -> None:
         """Send SIGQUIT, by which the child shuts its connection."""
         if sys.platform == "win32":
             raise NotImplementedError
@@ -94,6 +91,21 @@ class Child:
             return True, None
         return pid != 0, os.waitstatus_to_exitcode(status) if pid else None
 
+    def check(self, _mask: int = 0) -> None:
+        """Reap it, if it has ended. Called when its descriptor says so, or to look again."""
+        if sys.platform == "win32":
+            raise NotImplementedError
+        siblings = self.siblings
+        if self.pid not in siblings.by_pid:
+            return
+        over, status = self.reap(os.WNOHANG)
+        if over:
+            siblings.remove(self, status)
+        elif not siblings.pidfd:
+            # It has closed its end of the pipe and lives: nothing tells when it ends, so it is asked.
+            siblings.loop.unwatch(self.fd)
+            siblings.loop.call_at(siblings.loop.time() + _RETRY, self.check)
+
 
 def _has_pidfd() -> bool:
     return has_pidfd()  # looked up when a runner is made
@@ -101,64 +113,58 @@ def _has_pidfd() -> bool:
 
 @attrs.define(eq=False)
 class Children:
-    """All children of one runner. Everything happens in the loop's thread, or after the loop."""
+    """
+    All children of one runner. Everything happens in the loop's thread, or after the loop.
+
+    Args:
+        loop: Where their ends are noticed.
+        ended: Called with each that has ended, and with its status as `Child.reap` gives it.
+    """
 
     loop: Loop
     ended: Callable[[Child, int | None], None]
-    _by_pid: dict[int, Child] = attrs.field(init=False, factory=dict)
-    _pidfd: bool = attrs.field(init=False, factory=_has_pidfd)
+    by_pid: dict[int, Child] = attrs.field(init=False, factory=dict)
+    pidfd: bool = attrs.field(init=False, factory=_has_pidfd)
 
-    def __len__(self) -> int:
-        return len(self._by_pid)
-
-    def prepare(self) -> Ticket:
+    def prepare(self) -> Pipe:
         """Get what a fork needs; raises OSError where descriptors are exhausted, before anything happened."""
-        return Ticket() if self._pidfd else Ticket(*os.pipe())
+        return None if self.pidfd else os.pipe()
 
-    def add(self, pid: int, job: Job, ticket: Ticket) -> Child:
-        """Take note of a new child."""
-        if ticket.writer >= 0:
-            os.close(ticket.writer)
-        self._by_pid[pid] = child = Child(pid, job, ticket.reader)
-        return child
+    def cancel(self, pipe: Pipe) -> None:
+        """There was no fork."""
+        for fd in pipe or ():
+            os.close(fd)
+
+    def adopt(self, pid: int, job: Job, pipe: Pipe) -> None:
+        """Take note of a new child, give it the job, and let the loop notice its end."""
+        child = Child(pid, job, self)
+        if pipe is not None:
+            child.fd, writer = pipe
+            os.close(writer)
+        self.by_pid[pid] = child
+        try:
+            job.disown(child)
+        finally:
+            self.watch(child)  # now: the descriptor that was just closed may have been the last to be had
 
     def watch(self, child: Child) -> None:
-        """
-        Let the loop notice its end. Called when the parent's copy of the connection is closed: its descriptor
-        is then free for the pidfd, also where the process has no other left.
-        """
+        """Let the loop notice its end, now or as soon as there is a descriptor to be had."""
+        if child.pid not in self.by_pid:
+            return
         if child.fd < 0:
             try:
                 child.fd = _pidfd_open(child.pid)
             except ProcessLookupError:
-                self._check(child)
+                child.check()
                 return
             except OSError:
-                self.loop.call_at(self.loop.time() + _RETRY, lambda: self._again(child))
+                self.loop.call_at(self.loop.time() + _RETRY, lambda: self.watch(child))
                 return
-        self.loop.watch(child.fd, lambda _mask: self._check(child))
+        self.loop.watch(child.fd, child.check)
 
-    def _again(self, child: Child) -> None:
-        if child.pid in self._by_pid:
-            self.watch(child)
-
-    def _check(self, child: Child) -> None:
-        if sys.platform == "win32":
-            raise NotImplementedError
-        over, status = child.reap(os.WNOHANG)
-        if over:
-            self._remove(child, status)
-        elif child.pid in self._by_pid and not self._pidfd:
-            # It has closed its end of the pipe and lives: nothing tells when it ends, so it is asked.
-            self.loop.unwatch(child.fd)
-            self.loop.call_at(self.loop.time() + _RETRY, lambda: self._check_again(child))
-
-    def _check_again(self, child: Child) -> None:
-        if child.pid in self._by_pid:
-            self._check(child)
-
-    def _remove(self, child: Child, status: int | None) -> None:
-        if self._by_pid.pop(child.pid, None) is None:
+    def remove(self, child: Child, status: int | None) -> None:
+        """Forget one that has ended, and tell of it."""
+        if self.by_pid.pop(child.pid, None) is None:
             return
         self._release(child)
         self.ended(child, status)
@@ -173,11 +179,11 @@ class Children:
         """Wait for all; what is left at *deadline* is killed."""
         if sys.platform == "win32":
             raise NotImplementedError
-        for child in tuple(self._by_pid.values()):
+        for child in tuple(self.by_pid.values()):
             if not self._await(child, deadline):
                 child.send(signal.SIGKILL)
                 _, status = child.reap(0)  # dies at once
-                self._remove(child, status)
+                self.remove(child, status)
 
     def _await(self, child: Child, deadline: float | None) -> bool:
         """
@@ -202,15 +208,15 @@ class Children:
         if child.fd >= 0:
             poller.register(child.fd, select.POLLIN)
         poller.poll(max(0.0, seconds) * 1000)
-        if child.fd >= 0 and not self._pidfd:
+        if child.fd >= 0 and not self.pidfd:
             time.sleep(_REMINDER / 10)  # the end of its pipe may come before, or long before, its own
         over, status = child.reap(os.WNOHANG)
         if over:
-            self._remove(child, status)
+            self.remove(child, status)
         return over
 
     def forget(self) -> None:
         """Let go of those that nobody waits for."""
-        for child in self._by_pid.values():
+        for child in self.by_pid.values():
             self._release(child)
-        self._by_pid.clear()
+        self.by_pid.clear()

@@ -1,5 +1,6 @@
 """A process for each request (socketserver: ``ForkingMixIn``)."""
 
+import _thread
 import math
 import os
 import signal
@@ -12,10 +13,12 @@ from typing import NoReturn
 
 import attrs
 
+from .._signals import SIG_BLOCK, SIG_SETMASK, signals
 from .._validators import boolean, count
 from ..abc import Core, Job, Loop
 from ..errors import CompositionError
 from ..events import ChildDied, ForkedBesideThreads
+from ..observers import load_logging
 from ._children import Child, Children
 
 __all__ = ("ForkStrategy",)
@@ -57,71 +60,61 @@ class ForkStrategy:
 @attrs.define(eq=False)
 class ForkRunner:
     """
-    A process for each job. `enter_child`, `began` and `ended` are to be overridden by who keeps signals or counts
-    children in a way of his own (the inheritable servers).
+    A process for each job. `enter_child` is to be overridden by who keeps signals in a way of his own (the
+    inheritable servers).
     """
 
     options: ForkStrategy
     loop: Loop
     core: Core
+    full: bool = attrs.field(init=False, default=False)
     _children: Children = attrs.field(init=False)
     _relay: "_StopRelay" = attrs.field(init=False)
     _said: bool = attrs.field(init=False, default=False)
 
     def __attrs_post_init__(self) -> None:
-        self._children = Children(self.loop, self.ended)
+        self._children = Children(self.loop, self._ended)
         self._relay = _StopRelay(self.loop, self.core)  # now: when it is needed descriptors may be exhausted
-
-    @property
-    def full(self) -> bool:
-        return len(self._children) >= self.options.max_children
 
     def submit(self, job: Job, /) -> None:
         if sys.platform == "win32":
             raise NotImplementedError
-        self._report_threads()
-        ticket = self._children.prepare()
+        if not self._said and _other_threads():
+            self._report_threads()
+        children = self._children
+        pipe = None if children.pidfd else children.prepare()
         # What is in the buffers would otherwise be written twice.
         _flush()
         # A signal must not meet the handlers of the parent in the child.
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, _FOR_CHILDREN)
+        mask = signals.pthread_sigmask(SIG_BLOCK, _FOR_CHILDREN)
         try:
             pid = os.fork()
             if pid == 0:
                 _serve_in_child(self, job, mask)
         except OSError:
-            ticket.cancel()
+            children.cancel(pipe)
             raise
         finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        child = self._children.add(pid, job, ticket)
-        self.began(child)
-        try:
-            job.disown(end_input=child.terminate, abort=child.quit)
-        finally:
-            self._children.watch(child)
+            signals.pthread_sigmask(SIG_SETMASK, mask)
+        children.adopt(pid, job, pipe)
+        self.full = len(children.by_pid) >= self.options.max_children
 
-    def enter_child(self, job: Job, mask: "set[signal.Signals | int]") -> None:
+    def enter_child(self, job: Job, mask: set[int]) -> None:
         """Get ready to run *job*, in the child. *mask* is what the parent had blocked."""
-        if sys.platform == "win32":
-            raise NotImplementedError
         self.core.enter_child(self._relay.send)
-        signal.signal(signal.SIGTERM, _ForRequest(job.end_input, os.getpid()))
-        signal.signal(signal.SIGQUIT, _ForRequest(job.abort, os.getpid()))
+        to_request = _ToRequest(job, os.getpid())
+        signals.signal(_SIGTERM, to_request)
+        signals.signal(_SIGQUIT, to_request)
         # Also where the program has blocked them, to wait for them in a thread that the child does not have.
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask - _FOR_CHILDREN)
-
-    def began(self, child: Child) -> None:
-        """Take note of a new child, before the parent's copy of its request is closed."""
+        signals.pthread_sigmask(SIG_SETMASK, mask - _FOR_CHILDREN)
 
     def _report_threads(self) -> None:
-        others = threading.active_count() - 1
-        if others and not self._said:
-            self._said = True
-            if self.core.wants(ForkedBesideThreads):
-                self.core.emit(ForkedBesideThreads(server_address=self.core.address, threads=others))
+        self._said = True
+        load_logging()
+        if self.core.wants(ForkedBesideThreads):
+            self.core.emit(ForkedBesideThreads(server_address=self.core.address, threads=_other_threads()))
 
-    def ended(self, child: Child, status: int | None) -> None:
+    def _ended(self, child: Child, status: int | None) -> None:
         """Take note of a child's end: its exit status, minus the signal's number, or None where unknown."""
         if status not in _REPORTED and self.core.wants(ChildDied):
             self.core.emit(
@@ -133,7 +126,9 @@ class ForkRunner:
                 )
             )
         child.job.settle(ok=status in _SUCCESS)
-        self.loop.resume()
+        if self.full:
+            self.full = False
+            self.loop.resume()
 
     def close(self, deadline: float | None, /) -> None:
         if self.options.block_on_close or deadline is not None:
@@ -142,17 +137,26 @@ class ForkRunner:
         self._relay.close()
 
 
+def _active_count() -> int:
+    return threading.active_count() - 1
+
+
+#: How many threads the process has beside the main one. `threading.active_count` takes a lock and counts two
+#: tables, at each fork; CPython's own count has no public name.
+_other_threads: Callable[[], int] = getattr(_thread, "_count", _active_count)
+
+#: Plain numbers, as all that a child touches: see `_signals`.
+_SIGINT, _SIGTERM, _SIGQUIT = (int(getattr(signal, name, 0)) for name in ("SIGINT", "SIGTERM", "SIGQUIT"))
+
 #: What a child must not get before it has its own handlers.
-_FOR_CHILDREN: set[int] = {int(signal.SIGINT), int(signal.SIGTERM)}
-if sys.platform != "win32":
-    _FOR_CHILDREN.add(int(signal.SIGQUIT))
+_FOR_CHILDREN = frozenset((_SIGINT, _SIGTERM, _SIGQUIT))
 
 #: The child has reported a failure itself; somebody else has taken the status: neither is news.
 _REPORTED = (0, 1, None)
 _SUCCESS = (0, None)
 
 
-def _serve_in_child(runner: ForkRunner, job: Job, mask: "set[signal.Signals | int]") -> NoReturn:
+def _serve_in_child(runner: ForkRunner, job: Job, mask: set[int]) -> NoReturn:
     status = 1
     try:
         runner.enter_child(job, mask)
@@ -176,19 +180,23 @@ def _flush() -> None:
             pass
 
 
-@attrs.frozen
-class _ForRequest:
-    """A signal of the child that is meant for its request: any number of them is one."""
+class _ToRequest:
+    """What a child does with signals that are meant for its request: any number of them is one."""
 
-    verb: Callable[[], None]
-    pid: int
+    __slots__ = ("job", "pid")
+
+    def __init__(self, job: Job, pid: int) -> None:
+        self.job = job
+        self.pid = pid
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        if os.getpid() == self.pid:
-            self.verb()
-        else:  # a process that the handler has forked: for that the signal means what it usually does
+        if os.getpid() != self.pid:  # a process that the handler has forked: it means what it usually does
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
+        elif number == _SIGTERM:
+            self.job.end_input()
+        else:
+            self.job.abort()
 
 
 _GRACE = struct.Struct("=d")  # below PIPE_BUF: written whole or not at all (pipe(7))

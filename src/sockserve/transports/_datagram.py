@@ -2,11 +2,12 @@
 
 import socket
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import ClassVar, TypeVar
 
 import attrs
 
-from ..abc import DatagramRequest
+from .._typing import override
+from ..abc import Arrival, DatagramRequest
 from ..addresses import RawAddress
 from ..errors import DatagramTruncated, PeerGoneError
 from ._listener import SocketListener
@@ -22,18 +23,14 @@ A = TypeVar("A")
 _DONT_WAIT: int = getattr(socket, "MSG_DONTWAIT", 0)
 
 
-@attrs.define(eq=False)
-class DatagramArrival(Generic[A]):
+class DatagramArrival(Arrival[DatagramRequest, A]):
     """A datagram. Its socket is the listener's: nothing here shuts or closes it."""
 
-    request: DatagramRequest
-    client_address: A
+    __slots__ = ()
 
-    @property
-    def stream(self) -> bool:
-        """No: there is nothing to shut or close."""
-        return False
+    stream: ClassVar[bool] = False
 
+    @override
     def replace(self, request: object, /) -> None:
         """Serve another pair of packet and socket."""
         if not (isinstance(request, tuple) and len(request) == 2):
@@ -41,22 +38,23 @@ class DatagramArrival(Generic[A]):
         packet, sock = request
         self.request = (packet, sock)
 
-    def open(self) -> DatagramRequest:
-        """Return the pair: a datagram is whole when it arrives."""
-        return self.request
-
+    @override
     def finish(self) -> None:
         """Nothing to say and nothing to close."""
 
-    def disown(self) -> None:
+    @override
+    def release(self) -> None:
         """Nothing to close: parent and child share the listener's socket."""
 
+    @override
     def end_input(self) -> None:
         """Nothing more will be read anyway."""
 
+    @override
     def abort(self) -> None:
         """Nothing to shut: other requests answer through the same socket."""
 
+    @override
     def peer_gone(self, error: BaseException, /) -> bool:
         """Whether the reply found nobody."""
         return isinstance(error, PeerGoneError)

@@ -81,6 +81,8 @@ def reuse_port(sock: socket.socket) -> None:
 def inet_peer(_request: socket.socket, raw: RawAddress) -> InetAddress:
     """Make the client's address of an accepted connection."""
     assert isinstance(raw, tuple)
+    if len(raw) == 2:  # IPv4
+        return _as_inet_address(InetAddress, raw)
     return inet_address(raw)
 
 
@@ -90,8 +92,11 @@ def ipv6_peer(raw: RawAddress) -> InetAddress:
     return inet_address(raw)
 
 
-#: The same over IPv4, whose address is a pair already: one call into C for each datagram.
-ipv4_peer = cast("Callable[[RawAddress], InetAddress]", functools.partial(tuple.__new__, InetAddress))
+#: Makes a pair an `InetAddress` in one call into C.
+_as_inet_address = cast("Callable[[type[InetAddress], RawAddress], InetAddress]", tuple.__new__)
+
+#: The same over IPv4, for each datagram.
+ipv4_peer: Callable[[RawAddress], InetAddress] = functools.partial(_as_inet_address, InetAddress)
 
 
 def datagram_peer(sock: socket.socket) -> Callable[[RawAddress], InetAddress]:

@@ -1,15 +1,17 @@
 """What all stream transports share: an accepted connection, and the listener that accepts it."""
 
 import errno
-import os
+import functools
 import select
 import socket
 import sys
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import ClassVar, TypeVar, cast
 
 import attrs
 
+from .._typing import override
+from ..abc import Arrival
 from ..addresses import RawAddress
 from ._listener import SocketListener
 from ._ready import readable
@@ -19,8 +21,7 @@ __all__ = ("StreamArrival", "StreamListener")
 A = TypeVar("A")
 
 
-@attrs.define(eq=False)
-class StreamArrival(Generic[A]):
+class StreamArrival(Arrival[socket.socket, A]):
     """
     An accepted connection.
 
@@ -28,24 +29,18 @@ class StreamArrival(Generic[A]):
         `finish` or `disown` closes the socket; a handler that closes or detaches it earlier does no harm.
     """
 
-    request: socket.socket
-    client_address: A
+    __slots__ = ()
 
-    @property
-    def stream(self) -> bool:
-        """Yes: there is something to shut and close."""
-        return True
+    stream: ClassVar[bool] = True
 
+    @override
     def replace(self, request: object, /) -> None:
         """Serve *request* in place of the accepted socket."""
         if not isinstance(request, socket.socket):
             raise TypeError(f"a connection is replaced by a socket, not by {request!r}")
         self.request = request
 
-    def open(self) -> socket.socket:
-        """Return the socket: a plain connection is ready at once."""
-        return self.request
-
+    @override
     def finish(self) -> None:
         """Send the end of the stream, whoever else has a copy of the socket, and close this one."""
         try:
@@ -57,14 +52,17 @@ class StreamArrival(Generic[A]):
         except OSError:
             pass  # the handler has closed its descriptor by number
 
-    def disown(self) -> None:
+    @override
+    def release(self) -> None:
         """Close this process's copy; the connection goes on in the other."""
         self.request.close()
 
+    @override
     def end_input(self) -> None:
         """Shut the reading side: a read that waits returns the end of the stream."""
         self._shut(socket.SHUT_RD)
 
+    @override
     def abort(self) -> None:
         """Shut both sides: reads return the end of the stream, writes raise BrokenPipeError."""
         self._shut(socket.SHUT_RDWR)
@@ -77,6 +75,7 @@ class StreamArrival(Generic[A]):
         except OSError:
             pass  # it has ended meanwhile
 
+    @override
     def peer_gone(self, error: BaseException, /) -> bool:
         """
         Whether *error* is of the kind that a lost peer causes, and this connection has really lost its own.
@@ -112,6 +111,37 @@ _INET = (socket.AF_INET, socket.AF_INET6)
 _NOT_CONNECTED = (errno.ENOTCONN, errno.EINVAL)
 
 
+#: Whether a socket from accept(2) blocks whatever its listener does (accept(2): "on Linux, the new socket does not
+#: inherit file status flags such as O_NONBLOCK"; the BSDs' does).
+_BLOCKS = sys.platform == "linux"
+
+
+#: The class that this module was imported with: programs put others in its place (gevent, tests).
+_PlainSocket = socket.socket
+
+
+def _shortcuts(sock: socket.socket) -> tuple[Callable[[], tuple[int, RawAddress]], Callable[[], None]]:
+    """
+    Give what accepts a bare descriptor, and what closes the socket's own.
+
+    `socket.socket.accept` turns the listener's family and kind into enum members for each connection, which costs
+    more than the system call; its `close` is three functions, of which a forked child pays for each. What they
+    call are methods of the C type beneath (CPython's socket.py, PyPy's too), without public names. Sockets of
+    another class, which may do more, get their own.
+    """
+    if type(sock) is _PlainSocket:
+        beneath = cast("socket.socket", super(_PlainSocket, sock))
+        accept: Callable[[], tuple[int, RawAddress]] | None = getattr(beneath, "_accept", None)
+        if accept is not None:
+            return accept, beneath.close
+    return functools.partial(_accept_public, sock), sock.close
+
+
+def _accept_public(sock: socket.socket) -> tuple[int, RawAddress]:
+    request, raw = sock.accept()
+    return request.detach(), cast("RawAddress", raw)
+
+
 @attrs.define(eq=False)
 class StreamListener(SocketListener[A]):
     """
@@ -127,6 +157,16 @@ class StreamListener(SocketListener[A]):
     peer: Callable[[socket.socket, RawAddress], A]
     tune: Callable[[socket.socket], None] | None = None
     poll: bool = False
+    #: Close a forked child's copy of the descriptor, and nothing else: what is in the file system is the parent's.
+    close_copy: Callable[[], None] = attrs.field(init=False)
+    _accept: Callable[[], tuple[int, RawAddress]] = attrs.field(init=False)
+    _family: int = attrs.field(init=False)
+    _type: int = attrs.field(init=False)
+    _proto: int = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._accept, self.close_copy = _shortcuts(self.sock)
+        self._family, self._type, self._proto = int(self.sock.family), int(self.sock.type), self.sock.proto
 
     @property
     def stream(self) -> bool:
@@ -137,17 +177,18 @@ class StreamListener(SocketListener[A]):
         """Accept one connection; its socket blocks, whatever the listener and `socket.setdefaulttimeout` say."""
         if self.poll and not readable(self.sock):
             raise BlockingIOError
-        request, raw = self.sock.accept()
+        fd, raw = self._accept()
         try:
-            request.settimeout(None)
+            request = socket.socket(self._family, self._type, self._proto, fileno=fd)
+        except BaseException:
+            socket.close(fd)
+            raise
+        try:
+            if not _BLOCKS or request.gettimeout() is not None:
+                request.settimeout(None)
             if self.tune is not None:
                 self.tune(request)
             return StreamArrival(request, self.peer(request, raw))
         except BaseException:
             request.close()
             raise
-
-    def close_copy(self) -> None:
-        """Close the socket only, by the shortest way: what is in the file system is the parent's."""
-        if self.sock.fileno() >= 0:
-            os.close(self.sock.detach())

@@ -1,0 +1,188 @@
+"""One request on its way, from its acceptance to its end."""
+
+import os
+import socket
+import time
+from abc import abstractmethod
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import ClassVar, Generic, Protocol, TypeAlias
+
+from .._typing import TypeVar
+
+__all__ = ("AnyArrival", "Arrival", "DatagramRequest", "Keeper", "Serving", "current_job")
+
+R_co = TypeVar("R_co", covariant=True)
+A_co = TypeVar("A_co", covariant=True)
+
+#: A datagram, and the socket to answer through, which is the listener's own.
+DatagramRequest: TypeAlias = tuple[bytes, socket.socket]
+
+
+class Keeper(Protocol):
+    """Whoever has a request that is not ours any more, and passes on what we want of it. Never raises."""
+
+    def end_input(self) -> None:
+        """Let the handler see the end of its input."""
+        ...
+
+    def abort(self) -> None:
+        """Let every wait of the handler for its peer end."""
+        ...
+
+
+class Arrival(Generic[R_co, A_co]):
+    """
+    One request that a listener has accepted: the base of each transport's own, and the `Job` that a strategy gets.
+
+    A transport's subclass says how such a request is made ready, ended and shut; what is here is its life. One
+    object for all of it, since there is one for each request: a second costs as much as all else here.
+
+    Args:
+        request: What the handler will be given.
+        client_address: Whom it came from.
+    """
+
+    __slots__ = ("client_address", "keeper", "number", "request", "serving")
+
+    #: Whether it is a connection: a datagram has nothing to shut or close.
+    stream: ClassVar[bool]
+
+    def __init__(self, request: R_co, client_address: A_co) -> None:
+        self.request = request
+        self.client_address = client_address
+        self.keeper: Keeper | None = None
+
+    def admit(self, serving: "Serving", number: int) -> None:
+        """Belong to a server from here on, as its request of this number."""
+        self.serving = serving
+        self.number = number
+
+    # What a transport says.
+
+    @abstractmethod
+    def replace(self, request: object, /) -> None:
+        """Let the handler get *request* instead, before `run`: a strategy's own kind of socket."""
+
+    def open(self) -> R_co:
+        """Make the request ready for its handler, where that runs, and return it (TLS shakes hands here)."""
+        return self.request
+
+    @abstractmethod
+    def finish(self) -> None:
+        """Say goodbye and close. Called once, in the process that ran the handler. Never raises."""
+
+    @abstractmethod
+    def release(self) -> None:
+        """Close this process's copy only, without a word to the peer: another process runs the request."""
+
+    @abstractmethod
+    def end_input(self) -> None:
+        """Let the handler see the end of its input, whoever waits for it. Any thread; never raises."""
+
+    @abstractmethod
+    def abort(self) -> None:
+        """Let every wait of the handler for its peer end. Any thread; never raises."""
+
+    @abstractmethod
+    def peer_gone(self, error: BaseException, /) -> bool:
+        """Whether *error*, raised by the handler, only means that this peer is not there any more."""
+
+    # What a strategy calls.
+
+    def run(self) -> bool:
+        """See `sockserve.abc.Job.run`."""
+        serving = self.serving
+        token = current_job.set(self)
+        began = time.monotonic() if serving.tells_finished else None
+        ok = False
+        try:
+            serving.handler(self.open(), self.client_address, serving.server)
+            ok = True
+        except SystemExit as error:
+            if os.getpid() != serving.pid:
+                raise  # of a process that the handler has forked: it is to end
+            ok = self._explain(error)
+        except Exception as error:  # noqa: BLE001 - reported; ends this request alone
+            ok = self._explain(error)
+        finally:
+            self.finish()
+            serving.settled(self, ok)
+            if began is not None:
+                serving.finished(self, ok=ok, duration=time.monotonic() - began)
+            current_job.reset(token)
+        return ok
+
+    def _explain(self, error: BaseException) -> bool:
+        """Report *error*; whether it only means that the peer has gone."""
+        gone = self.peer_gone(error)
+        if gone:
+            self.serving.peer_gone(self, error)
+        else:
+            self.serving.handler_failed(self, error)
+        return gone
+
+    def reject(self) -> None:
+        """Close a request that no strategy runs."""
+        self.finish()
+        self.serving.settled(self, False)
+        if self.serving.tells_finished:
+            self.serving.finished(self, ok=False, duration=0.0)
+
+    def disown(self, keeper: Keeper, /) -> None:
+        """See `sockserve.abc.Job.disown`."""
+        self.keeper = keeper
+        self.release()
+
+    def settle(self, *, ok: bool) -> None:
+        """See `sockserve.abc.Job.settle`."""
+        self.keeper = None  # who has us, too: a circle
+        self.serving.settled(self, ok)
+
+
+AnyArrival: TypeAlias = Arrival[object, object]
+
+
+class Serving(Protocol):
+    """The server, as its requests see it."""
+
+    @property
+    def handler(self) -> Callable[..., object]:  # type: ignore[explicit-any]  # of whatever request and address
+        """What answers."""
+        ...
+
+    @property
+    def server(self) -> object:
+        """What handlers are given as their server."""
+        ...
+
+    @property
+    def pid(self) -> int:
+        """The process that serves. One that a handler has forked is not to go on in its place."""
+        ...
+
+    @property
+    def tells_finished(self) -> bool:
+        """Whether `finished` is to be called."""
+        ...
+
+    def settled(self, job: AnyArrival, ok: bool, /) -> None:
+        """Count a request that has ended, here or in another process."""
+        ...
+
+    def finished(self, job: AnyArrival, /, *, ok: bool, duration: float) -> None:
+        """Report a request that has ended in this process, after so many seconds."""
+        ...
+
+    def peer_gone(self, job: AnyArrival, error: BaseException, /) -> None:
+        """Report a peer that went away."""
+        ...
+
+    def handler_failed(self, job: AnyArrival, error: BaseException, /) -> None:
+        """Report a handler's error."""
+        ...
+
+
+#: The request that this context serves. One variable for all servers: a thread serves one request at a time, and
+#: so does a row of a table.
+current_job: ContextVar[AnyArrival | None] = ContextVar("sockserve_current_job", default=None)
