@@ -3,9 +3,7 @@
 import threading
 import traceback
 from types import TracebackType
-from typing import TYPE_CHECKING
-
-from typing_extensions import Self
+from typing import TYPE_CHECKING, Self
 
 from .. import socketserver as names
 from .._loop.accept_errors import action_for
@@ -156,4 +154,4 @@ class BaseServer:
             f"Exception occurred during processing of request from {client_address}",
             f"{traceback.format_exc()}{_RULE}",
         )
-        print(*lines, sep="\n", file=names.sys.stderr)  # noqa: T201 - documented to be there
+        print(*lines, sep="\n", file=names.sys.stderr)

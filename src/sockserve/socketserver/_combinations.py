@@ -1,14 +1,107 @@
-"""temporary"""
+"""The servers of the table. Written by `_generate` from `_table`: not to be edited."""
+
+import os
+import socket
 import sys
-from ._servers import *
+
+from ..strategies import ThreadPoolStrategy
+from ._servers import TCPServer, UDPServer
+from ._strategy_mixin import StrategyMixIn
 from ._threading import ThreadingMixIn
-from ._forking import ForkingMixIn
-class ThreadingTCPServer(ThreadingMixIn, TCPServer): ...
-class ThreadingUDPServer(ThreadingMixIn, UDPServer): ...
-class ForkingTCPServer(ForkingMixIn, TCPServer): ...
-class ForkingUDPServer(ForkingMixIn, UDPServer): ...
-from ._servers import UnixStreamServer,UnixDatagramServer
-class ThreadingUnixStreamServer(ThreadingMixIn, UnixStreamServer): ...
-class ThreadingUnixDatagramServer(ThreadingMixIn, UnixDatagramServer): ...
-class ForkingUnixStreamServer(ForkingMixIn, UnixStreamServer): ...
-class ForkingUnixDatagramServer(ForkingMixIn, UnixDatagramServer): ...
+
+if sys.platform != "win32" and hasattr(socket, "AF_UNIX"):
+    from ._servers import UnixDatagramServer, UnixStreamServer
+
+if sys.platform != "win32" and hasattr(os, "fork"):
+    from ._forking import ForkingMixIn
+
+__all__ = [
+    "TCPServer",
+    "ThreadPoolMixIn",
+    "ThreadPoolTCPServer",
+    "ThreadPoolUDPServer",
+    "ThreadingMixIn",
+    "ThreadingTCPServer",
+    "ThreadingUDPServer",
+    "UDPServer",
+]
+if sys.platform != "win32" and hasattr(socket, "AF_UNIX"):
+    __all__ += [
+        "ThreadPoolUnixDatagramServer",
+        "ThreadPoolUnixStreamServer",
+        "ThreadingUnixDatagramServer",
+        "ThreadingUnixStreamServer",
+        "UnixDatagramServer",
+        "UnixStreamServer",
+    ]
+if sys.platform != "win32" and hasattr(os, "fork"):
+    __all__ += [
+        "ForkingMixIn",
+        "ForkingTCPServer",
+        "ForkingUDPServer",
+    ]
+if sys.platform != "win32" and hasattr(socket, "AF_UNIX") and hasattr(os, "fork"):
+    __all__ += [
+        "ForkingUnixDatagramServer",
+        "ForkingUnixStreamServer",
+    ]
+
+
+class ThreadingTCPServer(ThreadingMixIn, TCPServer):
+    """TCP, each request in a new thread."""
+
+
+class ThreadingUDPServer(ThreadingMixIn, UDPServer):
+    """UDP, each request in a new thread."""
+
+
+class ThreadPoolMixIn(StrategyMixIn, strategy=ThreadPoolStrategy(), names={"daemon": "daemon_threads"}):
+    """
+    Answer requests in at most ``workers`` threads, which are reused: `sockserve.ThreadPoolStrategy`.
+
+    To be named before the server class.
+    """
+
+    workers: int
+    daemon_threads: bool
+
+
+class ThreadPoolTCPServer(ThreadPoolMixIn, TCPServer):
+    """TCP, requests in at most ``workers`` threads, which are reused."""
+
+
+class ThreadPoolUDPServer(ThreadPoolMixIn, UDPServer):
+    """UDP, requests in at most ``workers`` threads, which are reused."""
+
+
+if sys.platform != "win32" and hasattr(socket, "AF_UNIX"):
+
+    class ThreadingUnixStreamServer(ThreadingMixIn, UnixStreamServer):
+        """Unix stream sockets, each request in a new thread."""
+
+    class ThreadingUnixDatagramServer(ThreadingMixIn, UnixDatagramServer):
+        """Unix datagram sockets, each request in a new thread."""
+
+    class ThreadPoolUnixStreamServer(ThreadPoolMixIn, UnixStreamServer):
+        """Unix stream sockets, requests in at most ``workers`` threads, which are reused."""
+
+    class ThreadPoolUnixDatagramServer(ThreadPoolMixIn, UnixDatagramServer):
+        """Unix datagram sockets, requests in at most ``workers`` threads, which are reused."""
+
+
+if sys.platform != "win32" and hasattr(os, "fork"):
+
+    class ForkingTCPServer(ForkingMixIn, TCPServer):
+        """TCP, each request in a new process."""
+
+    class ForkingUDPServer(ForkingMixIn, UDPServer):
+        """UDP, each request in a new process."""
+
+
+if sys.platform != "win32" and hasattr(socket, "AF_UNIX") and hasattr(os, "fork"):
+
+    class ForkingUnixStreamServer(ForkingMixIn, UnixStreamServer):
+        """Unix stream sockets, each request in a new process."""
+
+    class ForkingUnixDatagramServer(ForkingMixIn, UnixDatagramServer):
+        """Unix datagram sockets, each request in a new process."""

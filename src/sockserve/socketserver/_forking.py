@@ -5,9 +5,9 @@ import sys
 from typing import cast
 
 import attrs
-from .._typing import override
 
 from .._signals import SIG_SETMASK, signals
+from .._typing import override
 from ..abc import Job, Loop, Runner, Strategy
 from ..strategies._children import Child
 from ..strategies._fork import ForkRunner, ForkStrategy

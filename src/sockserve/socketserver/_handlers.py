@@ -4,11 +4,10 @@ import io
 import socket
 from typing import Any, ClassVar, TypeAlias
 
-from .._typing import override
-
 from .. import socketserver as names
+from .._typing import override
 from ._base import BaseServer
-from ._types import ClientAddress, Request
+from ._types import ClientAddress
 
 __all__ = ("BaseRequestHandler", "DatagramRequestHandler", "StreamRequestHandler")
 

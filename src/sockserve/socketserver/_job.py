@@ -136,7 +136,7 @@ class Face:
         """See `sockserve.abc.Core.emit`."""
 
     def request_stop(self, grace: float | None = None, /) -> None:
-        """See `sockserve.abc.Core.request_stop`. There is no grace: what is in flight belongs to ``server_close``."""
+        """See `sockserve.abc.Core.request_stop`. No grace: what is in flight belongs to ``server_close``."""
         server = self._server()
         if server is not None:
             cast("Polled", server)._BaseServer__shutdown_request = True

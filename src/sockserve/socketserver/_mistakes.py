@@ -43,8 +43,8 @@ def warn_if_used(server: object, name: str, value: object) -> None:
     if state is not None and step in state.used and getattr(server, name) != value:
         kind = type(server).__name__
         warnings.warn(
-            f"{kind}.{name} is set after {step}() has used it, and has no effect; set it in the class, "
-            f"or make the server with bind_and_activate=False, set it, then call server_bind() and server_activate()",
+            f"{kind}.{name} is set after {step}() has used it, and has no effect; set it in the class, or make "
+            f"the server with bind_and_activate=False, set it, then call server_bind() and server_activate()",
             SockserveWarning,
             stacklevel=3,
         )
@@ -55,7 +55,7 @@ def warn_if_shadowed(kind: type, mixin: type) -> None:
     order = kind.__mro__
     for base in order[: order.index(mixin)]:
         # The standard library's root has the same name. What a class between defines itself is meant so.
-        if base.__name__ == "BaseServer" and getattr(kind, "process_request", None) is vars(base).get("process_request"):
+        if base.__name__ == "BaseServer" and _found(kind) is vars(base).get("process_request"):
             bases = ", ".join(each.__name__ for each in kind.__bases__)
             warnings.warn(
                 f"class {kind.__name__}({bases}): {mixin.__name__} stands after the server class, whose "
@@ -65,3 +65,8 @@ def warn_if_shadowed(kind: type, mixin: type) -> None:
                 stacklevel=3,
             )
             return
+
+
+def _found(kind: type) -> object:
+    found: object = getattr(kind, "process_request", None)
+    return found

@@ -4,9 +4,8 @@ import socket
 import sys
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
-from .._typing import override
-
 from .. import socketserver as names
+from .._typing import override
 from ._base import BaseServer
 from ._mistakes import forget_uses, note_use, warn_if_used
 from ._types import BindAddress, ClientAddress, Request, RequestHandlerFactory
@@ -47,7 +46,7 @@ class TCPServer(BaseServer):
         self,
         server_address: BindAddress,
         RequestHandlerClass: RequestHandlerFactory,  # noqa: N803
-        bind_and_activate: bool = True,  # noqa: FBT001, FBT002 - as documented
+        bind_and_activate: bool = True,
     ) -> None:
         # By name: another base class, a thread for instance, may come next.
         BaseServer.__init__(self, server_address, RequestHandlerClass)

@@ -10,10 +10,9 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
-from .._typing import override
-
 from .._loop.accept_errors import AcceptAction
 from .._loop.wakeup import Wakeup
+from .._typing import override
 
 if TYPE_CHECKING:
     from ._host import Host

@@ -5,9 +5,9 @@ import time
 from typing import cast
 
 import attrs
-from .._typing import override
 
 from .. import socketserver as names
+from .._typing import override
 from ..abc import Job, Loop, Runner, Strategy
 from ..strategies._join import join_all
 from ..strategies._thread import ThreadRunner, ThreadStrategy
