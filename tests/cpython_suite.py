@@ -13,6 +13,7 @@ import os
 import sys
 import unittest
 from collections.abc import Iterator
+from typing import Any
 
 from typing_extensions import override
 
@@ -50,7 +51,7 @@ class Outcomes(unittest.TestResult):
 
 def prepare() -> None:
     """Allow what stays on this machine, as the suite's own runner does by its options."""
-    support = importlib.import_module("test.support")
+    support: Any = importlib.import_module("test.support")
     support.verbose = 0
     support.use_resources = ["network"]  # the loopback interface counts as one
 

@@ -13,10 +13,11 @@ import selectors as selectors
 import socket as socket
 import sys as sys
 import threading as threading
-from time import monotonic as time  # noqa: F401 - looked up here, as all of these
+import time as _time
 
 # Programs replace the modules above and the private names below in this module: the others look them up here each
 # time. poll(2) needs no descriptor of its own.
+time = _time.monotonic
 _ServerSelector: type[selectors.BaseSelector] = getattr(selectors, "PollSelector", selectors.SelectSelector)
 
 from ..handlers import _SocketWriter as _SocketWriter

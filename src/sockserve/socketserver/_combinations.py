@@ -9,12 +9,6 @@ from ._servers import TCPServer, UDPServer
 from ._strategy_mixin import StrategyMixIn
 from ._threading import ThreadingMixIn
 
-if sys.platform != "win32" and hasattr(socket, "AF_UNIX"):
-    from ._servers import UnixDatagramServer, UnixStreamServer
-
-if sys.platform != "win32" and hasattr(os, "fork"):
-    from ._forking import ForkingMixIn
-
 __all__ = [
     "TCPServer",
     "ThreadPoolMixIn",
@@ -25,26 +19,6 @@ __all__ = [
     "ThreadingUDPServer",
     "UDPServer",
 ]
-if sys.platform != "win32" and hasattr(socket, "AF_UNIX"):
-    __all__ += [
-        "ThreadPoolUnixDatagramServer",
-        "ThreadPoolUnixStreamServer",
-        "ThreadingUnixDatagramServer",
-        "ThreadingUnixStreamServer",
-        "UnixDatagramServer",
-        "UnixStreamServer",
-    ]
-if sys.platform != "win32" and hasattr(os, "fork"):
-    __all__ += [
-        "ForkingMixIn",
-        "ForkingTCPServer",
-        "ForkingUDPServer",
-    ]
-if sys.platform != "win32" and hasattr(socket, "AF_UNIX") and hasattr(os, "fork"):
-    __all__ += [
-        "ForkingUnixDatagramServer",
-        "ForkingUnixStreamServer",
-    ]
 
 
 class ThreadingTCPServer(ThreadingMixIn, TCPServer):
@@ -75,6 +49,16 @@ class ThreadPoolUDPServer(ThreadPoolMixIn, UDPServer):
 
 
 if sys.platform != "win32" and hasattr(socket, "AF_UNIX"):
+    from ._servers import UnixDatagramServer, UnixStreamServer
+
+    __all__ += [
+        "ThreadPoolUnixDatagramServer",
+        "ThreadPoolUnixStreamServer",
+        "ThreadingUnixDatagramServer",
+        "ThreadingUnixStreamServer",
+        "UnixDatagramServer",
+        "UnixStreamServer",
+    ]
 
     class ThreadingUnixStreamServer(ThreadingMixIn, UnixStreamServer):
         """Unix stream sockets, each request in a new thread."""
@@ -90,6 +74,13 @@ if sys.platform != "win32" and hasattr(socket, "AF_UNIX"):
 
 
 if sys.platform != "win32" and hasattr(os, "fork"):
+    from ._forking import ForkingMixIn
+
+    __all__ += [
+        "ForkingMixIn",
+        "ForkingTCPServer",
+        "ForkingUDPServer",
+    ]
 
     class ForkingTCPServer(ForkingMixIn, TCPServer):
         """TCP, each request in a new process."""
@@ -99,6 +90,13 @@ if sys.platform != "win32" and hasattr(os, "fork"):
 
 
 if sys.platform != "win32" and hasattr(socket, "AF_UNIX") and hasattr(os, "fork"):
+    from ._forking import ForkingMixIn
+    from ._servers import UnixDatagramServer, UnixStreamServer
+
+    __all__ += [
+        "ForkingUnixDatagramServer",
+        "ForkingUnixStreamServer",
+    ]
 
     class ForkingUnixStreamServer(ForkingMixIn, UnixStreamServer):
         """Unix stream sockets, each request in a new process."""

@@ -17,9 +17,9 @@ from ._mistakes import warn_if_shadowed
 from ._state import known_state
 from ._types import ClientAddress, Request, ServerBase
 
-__all__ = ("ForkingMixIn",)
-
 assert sys.platform != "win32"  # imported only where there is fork
+
+__all__ = ("ForkingMixIn",)
 
 
 @attrs.define(eq=False)
@@ -109,6 +109,7 @@ class ForkingMixIn:
     active_children: set[int] | None = None
     block_on_close: bool = True
 
+    @override
     def __init_subclass__(cls, **keywords: object) -> None:
         super().__init_subclass__(**keywords)
         warn_if_shadowed(cls, ForkingMixIn)

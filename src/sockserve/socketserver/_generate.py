@@ -4,7 +4,7 @@ Writes `_combinations.py` from the table: ``python -m sockserve.socketserver._ge
 Source text, committed, rather than classes made at run time: so that type checkers and readers see every name.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from ._table import FORK, SOCKETS, STRATEGIES, UNIX, Sockets, Strategies
@@ -22,28 +22,35 @@ _PARTS: tuple[tuple[str, ...], ...] = ((), (UNIX,), (FORK,), (UNIX, FORK))
 
 def generated_source() -> str:
     """Return the text of the module."""
-    parts = (line for needs in _PARTS for line in _part(needs))
-    return "\n".join([_HEAD, *_imports(), "", *_all(), *parts]) + "\n"
+    return "\n".join([_HEAD, *(line for needs in _PARTS for line in _part(needs))]) + "\n"
 
 
-def _imports() -> Iterator[str]:
-    yield from ("import os", "import socket", "import sys", "")
-    yield f"from ..strategies import {', '.join(sorted(row.strategy for row in STRATEGIES if row.strategy))}"
-    yield f"from ._servers import {', '.join(sorted(each.server for each in SOCKETS if not each.needs))}"
-    yield "from ._strategy_mixin import StrategyMixIn"
-    yield from _mixin_imports(None)
-    for needs in (UNIX, FORK):
-        yield f"\nif {needs}:"
-        servers = sorted(each.server for each in SOCKETS if each.needs == needs)
-        if servers:
-            yield f"    from ._servers import {', '.join(servers)}"
-        yield from (f"    {line}" for line in _mixin_imports(needs))
+def _part(needs: tuple[str, ...]) -> Iterator[str]:
+    """Write the names that are there where the platform has *needs*, imports and all."""
+    classes = [lines for row in STRATEGIES for lines in _classes(row, needs)]
+    if not needs:
+        yield from ("import os", "import socket", "import sys", "", *_imports(needs), "", *_all(needs))
+        yield from (line for lines in classes for line in ("", "", *lines))
+    else:
+        lines = [*_imports(needs), "", *_all(needs), *(line for each in classes for line in ("", *each))]
+        yield from ("", "", f"if {_condition(needs)}:", *(f"    {line}" if line else "" for line in lines))
 
 
-def _mixin_imports(needs: str | None) -> Iterator[str]:
-    for row in STRATEGIES:
-        if row.module and row.needs == needs:
-            yield f"from .{row.module} import {row.prefix}MixIn"
+def _imports(needs: tuple[str, ...]) -> Iterator[str]:
+    """Import what stands in one part, and no other part can be sure of."""
+    strategies = sorted(row.strategy for row in STRATEGIES if row.strategy and _needs(row) == needs)
+    if strategies:
+        yield f"from ..strategies import {', '.join(strategies)}"
+    modules = {
+        row.module: f"{row.prefix}MixIn"
+        for row in STRATEGIES
+        if row.module and (_needs(row) == needs or (row.needs and row.needs in needs))
+    }
+    servers = [each.server for each in SOCKETS if _needs(each) == needs or (each.needs and each.needs in needs)]
+    modules["_servers"] = ", ".join(sorted(servers))
+    if strategies:
+        modules["_strategy_mixin"] = "StrategyMixIn"
+    yield from (f"from .{module} import {names}" for module, names in sorted(modules.items()) if names)
 
 
 def _names(needs: tuple[str, ...]) -> list[str]:
@@ -60,34 +67,14 @@ def _needs(*rows: Sockets | Strategies) -> tuple[str, ...]:
     return tuple(needs for needs in (UNIX, FORK) if needs in found)
 
 
-def _all() -> Iterator[str]:
-    for needs in _PARTS:
-        names = [f'    "{name}",' for name in _names(needs)]
-        lines = ["__all__ += [" if needs else "__all__ = [", *names, "]"]
-        yield from _under(needs, lines)
-
-
-def _under(needs: tuple[str, ...], lines: Iterable[str]) -> Iterator[str]:
-    """Put *lines* under their condition, where they have one."""
-    if not needs:
-        yield from lines
-        return
-    yield f"if {_condition(needs)}:"
-    yield from (f"    {line}" if line else "" for line in lines)
+def _all(needs: tuple[str, ...]) -> list[str]:
+    return ["__all__ += [" if needs else "__all__ = [", *(f'    "{name}",' for name in _names(needs)), "]"]
 
 
 def _condition(needs: tuple[str, ...]) -> str:
     """Join conditions, of which the first parts are the same."""
     first, *others = needs
     return " and ".join([first, *(other.removeprefix('sys.platform != "win32" and ') for other in others)])
-
-
-def _part(needs: tuple[str, ...]) -> Iterator[str]:
-    classes = [lines for row in STRATEGIES for lines in _classes(row, needs)]
-    if needs:
-        yield from ("", "", *_under(needs, (line for lines in classes for line in ("", *lines))))
-    else:
-        yield from (line for lines in classes for line in ("", "", *lines))
 
 
 def _classes(row: Strategies, needs: tuple[str, ...]) -> Iterator[list[str]]:

@@ -2,7 +2,7 @@
 
 import io
 import socket
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias, cast
 
 from .. import socketserver as names
 from .._typing import override
@@ -109,9 +109,9 @@ class DatagramRequestHandler(BaseRequestHandler):
         """Make ``packet``, ``socket``, ``rfile`` and ``wfile``."""
         self.packet, self.socket = self.request
         self.rfile = io.BytesIO(self.packet)
-        self.wfile = io.BytesIO()
+        self.wfile = io.BytesIO()  # a program may put another file here
 
     @override
     def finish(self) -> None:
         """Send the reply."""
-        self.socket.sendto(self.wfile.getvalue(), self.client_address)
+        self.socket.sendto(cast("io.BytesIO", self.wfile).getvalue(), self.client_address)

@@ -7,7 +7,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import TypeAlias, cast
+from typing import TypeAlias
 
 import attrs
 
@@ -29,7 +29,6 @@ def start_anew(strategy: Strategy, loop: Loop, face: Face, before: Runner | None
     return strategy.start(loop, face)
 
 
-@attrs.frozen(eq=False)
 class Row:
     """
     A strategy, and the class attributes that stand for its fields.
@@ -40,25 +39,18 @@ class Row:
         start: Makes the runner.
     """
 
-    strategy: Strategy
-    names: Mapping[str, str] = attrs.field(factory=dict)
-    start: Start = start_anew
-    fields: tuple[str, ...] = attrs.field(init=False)
-    attributes: tuple[str, ...] = attrs.field(init=False)
-    _read: Callable[[object], object] = attrs.field(init=False)
-
-    @fields.default
-    def _fields(self) -> tuple[str, ...]:
-        kind = type(self.strategy)
-        return tuple(each.name for each in attrs.fields(kind) if each.init) if attrs.has(kind) else ()
-
-    @attributes.default
-    def _attributes(self) -> tuple[str, ...]:
-        return tuple(self.names.get(field, field) for field in self.fields)
-
-    @_read.default
-    def _make_read(self) -> Callable[[object], object]:
-        return operator.attrgetter(*self.attributes) if self.attributes else type
+    def __init__(
+        self, strategy: Strategy, names: Mapping[str, str] | None = None, start: Start = start_anew
+    ) -> None:
+        self.strategy = strategy
+        self.start = start
+        kind = type(strategy)
+        self.fields: tuple[str, ...] = (
+            tuple(each.name for each in attrs.fields(kind) if each.init) if attrs.has(kind) else ()
+        )
+        self.attributes = tuple((names or {}).get(field, field) for field in self.fields)
+        self._read: Callable[[object], object] = operator.attrgetter(*self.attributes) if self.fields else type
+        self._make: Callable[..., Strategy] = kind  # type: ignore[explicit-any]  # of whatever fields
 
     def defaults(self) -> dict[str, object]:
         """Return the class attributes and their values."""
@@ -76,7 +68,7 @@ class Row:
             changes[field] = _as_option(getattr(self.strategy, field), getattr(server, attribute))
         if not changes:
             return self.strategy
-        return cast("Strategy", attrs.evolve(cast("attrs.AttrsInstance", self.strategy), **changes))
+        return self._make(**changes)
 
 
 def _as_option(default: object, value: object) -> object:

@@ -2,7 +2,7 @@
 
 import socket
 import sys
-from typing import TYPE_CHECKING, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, TypeAlias, cast
 
 from .. import socketserver as names
 from .._typing import override
@@ -34,9 +34,10 @@ class TCPServer(BaseServer):
         server_address: After `server_bind` what the kernel says.
     """
 
-    address_family: int = socket.AF_INET
-    socket_type: int = socket.SOCK_STREAM
-    request_queue_size: int = 5 if sys.version_info < (3, 15) else socket.SOMAXCONN
+    # From where programs replace it; and the attribute of that name hides the module here.
+    address_family: int = names.socket.AF_INET
+    socket_type: int = names.socket.SOCK_STREAM
+    request_queue_size: int = 5 if sys.version_info < (3, 15) else names.socket.SOMAXCONN
     allow_reuse_address: bool = False
     allow_reuse_port: bool = False
 
@@ -69,9 +70,10 @@ class TCPServer(BaseServer):
         """Bind the socket to ``server_address``, and replace that by what the kernel says."""
         if self.allow_reuse_address and hasattr(names.socket, "SO_REUSEADDR"):
             self.socket.setsockopt(names.socket.SOL_SOCKET, names.socket.SO_REUSEADDR, 1)
+        reuse_port: int | None = getattr(names.socket, "SO_REUSEPORT", None)
         # Newer kernels refuse SO_REUSEPORT for Unix sockets, where it means nothing.
-        if self.allow_reuse_port and hasattr(names.socket, "SO_REUSEPORT") and _is_inet(self.address_family):
-            self.socket.setsockopt(names.socket.SOL_SOCKET, names.socket.SO_REUSEPORT, 1)
+        if self.allow_reuse_port and reuse_port is not None and _is_inet(self.address_family):
+            self.socket.setsockopt(names.socket.SOL_SOCKET, reuse_port, 1)
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
         note_use(self, "server_bind")
@@ -101,7 +103,7 @@ class TCPServer(BaseServer):
     def shutdown_request(self, request: Request) -> None:
         """Send the end of the stream, whoever else has the connection open, then `close_request`."""
         try:
-            request.shutdown(names.socket.SHUT_WR)
+            cast("_Socket", request).shutdown(names.socket.SHUT_WR)
         except OSError:
             pass  # the client has gone, or the handler has closed it
         self.close_request(request)
@@ -109,7 +111,7 @@ class TCPServer(BaseServer):
     @override
     def close_request(self, request: Request) -> None:
         """Close the connection."""
-        request.close()
+        cast("_Socket", request).close()
 
 
 def _is_inet(family: int) -> bool:
@@ -126,7 +128,7 @@ class UDPServer(TCPServer):
 
     allow_reuse_address = False
     allow_reuse_port = False
-    socket_type = socket.SOCK_DGRAM
+    socket_type: int = names.socket.SOCK_DGRAM
     max_packet_size: ClassVar[int] = 8192
 
     @override
@@ -155,9 +157,9 @@ if sys.platform != "win32" and hasattr(socket, "AF_UNIX"):
     class UnixStreamServer(TCPServer):
         """A server for Unix stream sockets: ``server_address`` is a path."""
 
-        address_family = socket.AF_UNIX
+        address_family: int = socket.AF_UNIX
 
     class UnixDatagramServer(UDPServer):
         """A server for Unix datagram sockets: ``server_address`` is a path."""
 
-        address_family = socket.AF_UNIX
+        address_family: int = socket.AF_UNIX

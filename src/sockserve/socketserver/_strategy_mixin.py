@@ -4,6 +4,7 @@ import types
 from collections.abc import Mapping
 from typing import ClassVar, cast
 
+from .._typing import override
 from ..abc import Strategy
 from ._host import Row, close_host, host_of, run_ready
 from ._job import ServerJob, answer_in_thread
@@ -29,6 +30,7 @@ class StrategyMixIn:
 
     _sockserve_row: ClassVar[Row | None] = None
 
+    @override
     def __init_subclass__(
         cls, *, strategy: Strategy | None = None, names: Mapping[str, str] | None = None, **keywords: object
     ) -> None:

@@ -115,6 +115,7 @@ class ThreadingMixIn:
     block_on_close: bool = True
     _threads: "_NoThreads | _Threads" = _NoThreads()
 
+    @override
     def __init_subclass__(cls, **keywords: object) -> None:
         super().__init_subclass__(**keywords)
         warn_if_shadowed(cls, ThreadingMixIn)
