@@ -57,10 +57,11 @@ def warn_if_shadowed(kind: type, mixin: type) -> None:
         # The standard library's root has the same name. What a class between defines itself is meant so.
         if base.__name__ == "BaseServer" and _found(kind) is vars(base).get("process_request"):
             bases = ", ".join(each.__name__ for each in kind.__bases__)
+            named = next(each.__name__ for each in order[order.index(base) :] if issubclass(each, mixin))
             warnings.warn(
-                f"class {kind.__name__}({bases}): {mixin.__name__} stands after the server class, whose "
+                f"class {kind.__name__}({bases}): {named} stands after the server class, whose "
                 f"process_request() is found first, and has no effect; "
-                f"write class {kind.__name__}({mixin.__name__}, ...)",
+                f"write class {kind.__name__}({named}, ...)",
                 SockserveWarning,
                 stacklevel=3,
             )

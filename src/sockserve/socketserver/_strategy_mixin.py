@@ -40,8 +40,7 @@ class StrategyMixIn:
             for attribute, value in row.defaults().items():
                 if attribute not in vars(cls):
                     setattr(cls, attribute, value)
-        else:
-            warn_if_shadowed(cls, StrategyMixIn)
+        warn_if_shadowed(cls, StrategyMixIn)
 
     def process_request(self, request: Request, client_address: ClientAddress) -> None:
         """Hand the request to the strategy."""
