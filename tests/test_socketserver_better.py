@@ -359,7 +359,7 @@ def test_a_full_pool_accepts_nothing(base: Any) -> None:
 
         def get_request(self) -> Any:
             accepted.append(1)
-            return super().get_request()
+            return base.get_request(self)
 
     gate = Gate()
     with Pooled(ANYWHERE, gate) as server:
@@ -382,7 +382,8 @@ def test_a_full_pool_under_another_s_loop() -> None:
         workers = 1
 
     gate: Any = Gate()
-    with Pooled(ANYWHERE, gate) as server, connect(server) as one, connect(server) as two:
+    kind: Any = Pooled
+    with kind(ANYWHERE, gate) as server, connect(server) as one, connect(server) as two:
         stdlib.TCPServer.handle_request(server)
         assert gate.running.acquire(timeout=FAILSAFE)
         gate.go.release()
@@ -528,7 +529,8 @@ def test_options_changed_while_it_serves() -> None:
 
 def test_a_mixin_needs_a_strategy() -> None:
     """Said where it is missed."""
-    server = type("Server", (ours.StrategyMixIn, ours.TCPServer), {})(ANYWHERE, None)
+    kind: Any = type("Server", (ours.StrategyMixIn, ours.TCPServer), {})
+    server: Any = kind(ANYWHERE, None)
     with server, pytest.raises(TypeError, match="no strategy"):
         server.process_request(None, None)
 

@@ -32,7 +32,7 @@ def test_the_attributes_are_the_strategy_s_fields(row: _table.Strategies) -> Non
         "Threading": (strategies.ThreadStrategy, {"daemon": "daemon_threads"}),
         "Forking": (strategies.ForkStrategy, {}),
     }
-    kind, names = documented.get(row.prefix) or (getattr(strategies, row.strategy or ""), row.names)
+    kind, names = documented.get(row.prefix) or (vars(strategies)[str(row.strategy)], row.names)
     mixin, default = getattr(socketserver, f"{row.prefix}MixIn"), kind()
     fields = {names.get(each.name, each.name): getattr(default, each.name) for each in attrs.fields(kind)}
     assert {name: getattr(mixin, name) for name in fields} == fields

@@ -40,7 +40,7 @@ class BaseServer:
     __shutdown_request: bool = False
     __is_shut_down: threading.Event
 
-    def __init__(self, server_address: BindAddress, RequestHandlerClass: RequestHandlerFactory) -> None:  # noqa: N803
+    def __init__(self, server_address: BindAddress, RequestHandlerClass: RequestHandlerFactory) -> None:
         self.server_address = server_address
         self.RequestHandlerClass = RequestHandlerClass
         self.__is_shut_down = LoopEnded()
@@ -48,7 +48,7 @@ class BaseServer:
 
     # To be called.
 
-    def serve_forever(self, poll_interval: float | None = 0.5) -> None:
+    def serve_forever(self, poll_interval: float = 0.5) -> None:
         """
         Serve until `shutdown`, in this thread; `timeout` does not matter here.
 
@@ -107,7 +107,7 @@ class BaseServer:
 
     if TYPE_CHECKING:  # each kind of server has its own, and a base class beside this one may
 
-        def get_request(self) -> tuple[Request, ClientAddress]:
+        def get_request(self) -> tuple[ClientAddress, ClientAddress]:
             """
             Return the request that has arrived and where it came from.
 

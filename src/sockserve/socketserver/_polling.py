@@ -43,7 +43,7 @@ def _poll(server: Polled, poll_interval: float | None) -> None:
         while not server._BaseServer__shutdown_request:
             ready = watch.wait(poll_interval)
             if server._BaseServer__shutdown_request:
-                return  # type: ignore[unreachable]  # set from outside meanwhile
+                return
             if ready:
                 server._handle_request_noblock()
                 if state.lost is None:

@@ -8,7 +8,7 @@ from .. import socketserver as names
 from .._typing import override
 from ._base import BaseServer
 from ._mistakes import forget_uses, note_use, warn_if_used
-from ._types import BindAddress, ClientAddress, Request, RequestHandlerFactory
+from ._types import ClientAddress, InetBindAddress, Request, RequestHandlerFactory, UnixBindAddress
 
 __all__ = ["TCPServer", "UDPServer"]
 
@@ -42,11 +42,13 @@ class TCPServer(BaseServer):
     allow_reuse_port: bool = False
 
     socket: _Socket
+    # As the standard library's annotations have it.
+    server_address: InetBindAddress  # type: ignore[mutable-override]  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def __init__(
         self,
-        server_address: BindAddress,
-        RequestHandlerClass: RequestHandlerFactory,  # noqa: N803
+        server_address: InetBindAddress,
+        RequestHandlerClass: RequestHandlerFactory,
         bind_and_activate: bool = True,
     ) -> None:
         # By name: another base class, a thread for instance, may come next.
@@ -95,7 +97,7 @@ class TCPServer(BaseServer):
         return self.socket.fileno()
 
     @override
-    def get_request(self) -> tuple[Request, ClientAddress]:
+    def get_request(self) -> tuple[_Socket, ClientAddress]:
         """Accept a connection."""
         return self.socket.accept()
 
@@ -132,7 +134,9 @@ class UDPServer(TCPServer):
     max_packet_size: ClassVar[int] = 8192
 
     @override
-    def get_request(self) -> tuple[Request, ClientAddress]:
+    def get_request(  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
+        self,
+    ) -> tuple[tuple[bytes, _Socket], ClientAddress]:
         """Receive a datagram."""
         packet, client_address = self.socket.recvfrom(self.max_packet_size)
         return (packet, self.socket), client_address
@@ -159,7 +163,27 @@ if sys.platform != "win32" and hasattr(socket, "AF_UNIX"):
 
         address_family: int = socket.AF_UNIX
 
+        if TYPE_CHECKING:
+            server_address: UnixBindAddress  # type: ignore[assignment]  # pyright: ignore[reportIncompatibleVariableOverride]
+
+            def __init__(
+                self,
+                server_address: UnixBindAddress,
+                RequestHandlerClass: RequestHandlerFactory,
+                bind_and_activate: bool = True,
+            ) -> None: ...
+
     class UnixDatagramServer(UDPServer):
         """A server for Unix datagram sockets: ``server_address`` is a path."""
 
         address_family: int = socket.AF_UNIX
+
+        if TYPE_CHECKING:
+            server_address: UnixBindAddress  # type: ignore[assignment]  # pyright: ignore[reportIncompatibleVariableOverride]
+
+            def __init__(
+                self,
+                server_address: UnixBindAddress,
+                RequestHandlerClass: RequestHandlerFactory,
+                bind_and_activate: bool = True,
+            ) -> None: ...

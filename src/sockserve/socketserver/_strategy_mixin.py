@@ -56,7 +56,7 @@ class StrategyMixIn:
     # Of its own also where the server class has them: a loop that does not know when the strategy is full would
     # accept, and then wait with what it has accepted.
 
-    def serve_forever(self, poll_interval: float | None = 0.5) -> None:
+    def serve_forever(self, poll_interval: float = 0.5) -> None:
         """Serve until ``shutdown``; while the strategy is full nothing is accepted, and the kernel queues."""
         serve(self, poll_interval)
 

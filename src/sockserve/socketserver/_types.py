@@ -5,7 +5,18 @@ import threading
 from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias
 
-__all__ = ("Answerer", "BindAddress", "ClientAddress", "Polled", "Request", "RequestHandlerFactory")
+__all__ = (
+    "Answerer",
+    "BindAddress",
+    "ClientAddress",
+    "InetBindAddress",
+    "Polled",
+    "Request",
+    "RequestHandlerFactory",
+    "ServerBase",
+    "Threaded",
+    "UnixBindAddress",
+)
 
 #: A connection, or a datagram with the socket to answer through.
 Request: TypeAlias = socket.socket | tuple[bytes, socket.socket]
@@ -14,8 +25,10 @@ Request: TypeAlias = socket.socket | tuple[bytes, socket.socket]
 #: return what they like there, and index it.
 ClientAddress: TypeAlias = Any
 
-#: What `socket.socket.bind` takes.
+#: What `socket.socket.bind` takes, for all families, and for some.
 BindAddress: TypeAlias = tuple[Any, ...] | str | bytes | bytearray
+InetBindAddress: TypeAlias = tuple[str | bytes | bytearray, int] | tuple[str | bytes | bytearray, int, int, int]
+UnixBindAddress: TypeAlias = str | bytes | bytearray
 
 #: A handler. The server is `Any` and the result is not looked at: so the handlers of http.server fit, which are
 #: annotated with the standard library's server class.
@@ -58,7 +71,7 @@ class Polled(Protocol):
     The two private names are the same in both: programs set them from outside.
     """
 
-    _BaseServer__shutdown_request: bool
+    _BaseServer__shutdown_request: object  # set from outside, to anything
     _BaseServer__is_shut_down: threading.Event
     timeout: float | None
     socket: socket.socket
