@@ -7,7 +7,7 @@ serves a folder by HTTP on it; the other examples offer it as ``--strategy bound
 own, write two classes (`sockserve.abc.Strategy` and `Runner` are all that has to be known):
 
 - The strategy is a frozen value, the options alone. Servers may share it, so it keeps nothing else.
-- Its ``start`` makes the runner, the live thing of one server, with ``full``, ``submit`` and ``close``.
+- Its ``start`` makes the runner, the live thing of one server, with ``full``, ``submit``, ``move`` and ``close``.
 
 Neither knows transports, sockets or handlers: a request is a `Job`, and whoever got one calls its ``run`` once.
 """
@@ -77,6 +77,10 @@ class _BoundedRunner:
         finally:
             self.threads.discard(threading.current_thread())
             self.loop.resume()  # in this order: the loop asks `full` again as soon as it hears this
+
+    def move(self, loop: Loop, /) -> None:
+        """Go on with another loop: nothing of ours is watched there, so only the next ``resume`` has to know."""
+        self.loop = loop
 
     def close(self, deadline: float | None, /) -> None:
         """

@@ -127,5 +127,8 @@ class FakeRunner:
     def submit(self, job: object, /) -> None:
         """Take it."""
 
+    def move(self, loop: object, /) -> None:
+        """Nothing is on it."""
+
     def close(self, deadline: float | None, /) -> None:
         """Nothing to wait for."""

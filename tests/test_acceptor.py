@@ -9,7 +9,7 @@ import pytest
 
 from fakes import FakeClock, FakeCore, FakePoller, FakeRunner
 from sockserve._loop.accept_errors import ACTIONS, PAUSE_SECONDS, AcceptAction, action_for
-from sockserve._loop.acceptor import BATCH, RETRIES, Acceptor
+from sockserve._loop.acceptor import BATCH, CALM_SECONDS, RETRIES, Acceptor
 from sockserve._loop.loop import EventLoop
 from sockserve.abc import READ, Runner
 from sockserve.errors import DatagramTruncated
@@ -113,6 +113,33 @@ def test_exhaustion_pauses_says_so_once_and_passes_by_itself(number: int) -> Non
     bench.rounds(21)
     assert bench.clock.now - began == pytest.approx(10 * PAUSE_SECONDS)
     assert bench.admitted == ["next"]
+    assert bench.core.names() == ["AcceptPaused", "AcceptResumed"]
+
+
+def test_exhaustion_that_lets_some_through_is_still_one_event() -> None:
+    """Each client that leaves lets the next one in: it is over when the queue was empty, not at each success."""
+    bench = Bench()
+    bench.listener.queue = [_error("EMFILE"), 1, _error("EMFILE"), 2, _error("EMFILE"), 3]
+    bench.rounds(7)
+    assert bench.admitted == [1, 2, 3]
+    assert bench.core.names() == ["AcceptPaused", "AcceptResumed"]
+
+
+def test_exhaustion_is_over_after_a_while_without_a_failure() -> None:
+    """Also where the queue is never empty."""
+    bench = Bench()
+    bench.listener.queue = [_error("EMFILE")]
+    bench.rounds(1)
+    bench.listener.endless = True
+
+    def later() -> None:
+        bench.clock.advance(CALM_SECONDS / 4)
+        bench.loop.wake()
+
+    bench.on_admit = later
+    bench.rounds(4)
+    assert bench.core.names() == ["AcceptPaused"]
+    bench.rounds(2)
     assert bench.core.names() == ["AcceptPaused", "AcceptResumed"]
 
 

@@ -54,9 +54,12 @@ def test_a_strategy_may_replace_the_request() -> None:
             assert job.stream
             assert isinstance(job.client_address, InetAddress)
             old = job.request
-            job.request = Own(fileno=old.detach())
-            replaced.append(job.request)
+            replaced.append(Own(fileno=old.detach()))
+            job.replace(replaced[-1])
             job.run()
+
+        def move(self, loop: object) -> None:
+            """Nothing is on it."""
 
         def close(self, deadline: float | None) -> None:
             """Nothing runs."""

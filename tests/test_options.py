@@ -74,7 +74,10 @@ WRONG: list[tuple[Make, type[Exception], str]] = [
     (lambda: UnixStreamTransport("/tmp/" + "é" * 60), OptionError, "107 bytes.*125"),
     (lambda: UnixStreamTransport("/tmp/s", mode=0o1777), OptionError, "0o1777"),
     (lambda: UnixStreamTransport("/tmp/s", mode="600"), OptionTypeError, "0o660"),  # type: ignore[arg-type]
+    (lambda: UnixStreamTransport("\0name", mode=0o600), OptionError, "mode.*left out"),
+    (lambda: UnixDatagramTransport("\0name", mode=0o600), OptionError, "mode.*left out"),
     # adopted
+    (lambda: AdoptedTransport(0, configure=3), OptionTypeError, "configure.*3"),  # type: ignore[arg-type]
     (lambda: AdoptedTransport("fd"), OptionTypeError, "'fd'"),  # type: ignore[arg-type]
     (lambda: AdoptedTransport(True), OptionTypeError, "True"),
     (lambda: AdoptedTransport(987654), OptionError, "987654"),

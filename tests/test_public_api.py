@@ -42,7 +42,7 @@ SURFACE = {
     "UdpTransport": "(address, *, max_packet_size, reuse_port, configure)",
     "UnixStreamTransport": "(path, *, mode, backlog, configure)",
     "UnixDatagramTransport": "(path, *, mode, max_packet_size, configure)",
-    "AdoptedTransport": "(sock_or_fd)",
+    "AdoptedTransport": "(sock_or_fd, *, configure)",
     "SyncStrategy": "()",
     "ThreadStrategy": "(*, daemon, block_on_close)",
     "ThreadPoolStrategy": "(*, workers, daemon)",

@@ -33,6 +33,7 @@ from sockserve._serving import lifecycle
 from sockserve.abc import Core, Listener, Loop, Runner, Strategy, Transport
 from sockserve.events import Accepted, Event, Finished, HandlerFailed, NotStarted, RequestsAbandoned
 from sockserve.observers import _ROWS, Emitter
+from sockserve.strategies import _children
 
 assert sys.platform != "win32"  # the suite needs POSIX; see CONTRIBUTING.md
 
@@ -178,6 +179,36 @@ def test_an_earlier_stop_at_once_is_not_softened() -> None:
             assert server._life._strictest(1) is None
             server.serve_forever()
             assert not server._life._wishes
+
+
+def test_wishes_for_a_stop_do_not_pile_up() -> None:
+    """Of those that ask for the same the first counts."""
+    with Server(TcpTransport(("127.0.0.1", 0)), SyncStrategy(), print) as server:
+        for _ in range(100):
+            server.request_stop(5.0)
+            server.request_stop()
+        assert len(server._life._wishes) == 2
+        server.serve_forever()
+
+
+@pytest.mark.parametrize("strategy", [ThreadStrategy(), ThreadPoolStrategy(), ForkStrategy()], ids=repr)
+def test_a_handler_that_is_aborted_has_not_failed(strategy: Strategy, recorder: Recorder) -> None:
+    """Its client reads nothing; when the grace is over its writes end, by our doing."""
+
+    def handler(request: socket.socket, client_address: object, server: object) -> None:
+        recorder(Accepted(server_address=None, client_address=client_address))
+        while True:
+            request.sendall(bytes(65536))
+
+    server = Server(TcpTransport(("127.0.0.1", 0)), strategy, handler, observer=recorder)
+    with server.running(grace=0.05), socket.create_connection(server.address):
+        recorder.wait_for(Accepted)
+        recorder.wait_for(Accepted)
+        server.shutdown(0.05)
+    names = recorder.so_far()
+    assert "PeerGone" in names
+    assert "HandlerFailed" not in names
+    assert server.stats.failed == 0
 
 
 def test_shutdown_is_bounded_when_a_handler_holds_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -507,9 +538,10 @@ def test_a_server_made_before_a_fork_serves_in_the_child() -> None:
         os.waitpid(pid, 0)
 
 
-def test_serving_on_another_loop_keeps_what_is_in_flight() -> None:
-    """serve() after serve_forever() starts another runner; the first one's requests belong to server_close."""
-    with Server(TCP, ThreadStrategy(), EchoLines) as server:
+@pytest.mark.parametrize("strategy", [ThreadStrategy(), ThreadPoolStrategy(), ForkStrategy()], ids=repr)
+def test_serving_on_another_loop_keeps_what_is_in_flight(strategy: Strategy) -> None:
+    """serve() after serve_forever() is on another loop; what is in flight moves there."""
+    with Server(TCP, strategy, EchoLines) as server:
         with socket.create_connection(server.address) as first, socket.create_connection(server.address) as second:
             for client, serve in ((first, server.serve_forever), (second, lambda: sockserve.serve(server))):
                 thread = threading.Thread(target=serve)
@@ -521,6 +553,30 @@ def test_serving_on_another_loop_keeps_what_is_in_flight() -> None:
             first.sendall(b"y\n")
             assert receive(first, 2) == b"y\n"
     assert server.stats.finished == 2
+
+
+@pytest.mark.parametrize("way", ["pidfd", "pipe"])
+def test_a_child_is_noticed_by_the_loop_that_serves_next(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It counts as active until its end, which a drain then waits for, and no longer."""
+    if way == "pipe":
+        monkeypatch.setattr(_children, "has_pidfd", lambda: False)
+    other = Server(UdpTransport(("127.0.0.1", 0)), SyncStrategy(), print)
+    with other, Server(TCP, ForkStrategy(), EchoLines) as server:
+        both = threading.Thread(target=sockserve.serve, args=(server, other))
+        both.start()
+        with socket.create_connection(server.address) as client:
+            client.sendall(b"x\n")
+            assert receive(client, 2) == b"x\n"
+            for each in (server, other):
+                each.shutdown()
+            both.join(FAILSAFE)
+            assert server.stats.active == 1
+            alone = threading.Thread(target=server.serve_forever)
+            alone.start()
+            client.shutdown(socket.SHUT_WR)  # not just closed: the child has a copy
+            server.shutdown(FAILSAFE)
+        alone.join(FAILSAFE)
+        assert server.stats.active == 0
 
 
 def test_serve_leaves_nothing_begun_when_one_cannot_be_served() -> None:

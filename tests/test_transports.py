@@ -1,5 +1,6 @@
 """Sockets as the transports make them: options, addresses, what accepted ones inherit."""
 
+import errno
 import os
 import socket
 import sys
@@ -26,6 +27,7 @@ from sockserve import (
     UnixAddress,
     UnixDatagramTransport,
 )
+from sockserve._loop.accept_errors import AcceptAction, action_for
 from sockserve.addresses import inet_address, scoped_sockaddr, unix_address
 from sockserve.errors import DatagramTruncated
 from sockserve.events import Finished, Refused
@@ -96,6 +98,22 @@ def test_where_options_are_not_inherited_they_are_set(
         arrival = listener.accept()
         assert arrival.request.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         arrival.finish()
+    listener.close()
+
+
+def test_a_connection_that_is_gone_before_it_is_tuned_is_one_lost_arrival(loopback: TcpTransport) -> None:
+    """EINVAL of setsockopt, as macOS says it of a connection that was reset: the listener is not to blame."""
+    listener = loopback.listen()
+
+    def tune(sock: socket.socket) -> None:
+        raise OSError(errno.EINVAL, "on purpose")
+
+    listener.tune = tune
+    with socket.create_connection(listener.address) as client:
+        with pytest.raises(ConnectionAbortedError) as caught:
+            listener.accept()
+        assert action_for(caught.value) is AcceptAction.RETRY
+        assert client.recv(1) == b""
     listener.close()
 
 
@@ -273,6 +291,31 @@ def test_a_socket_stays_its_owners_and_a_descriptor_becomes_ours(listening: sock
         transport.listen()
 
 
+def test_a_descriptor_has_one_owner(listening: socket.socket) -> None:
+    """Two servers that close one number could close somebody else's; each socket object is duplicated anew."""
+    transport = AdoptedTransport(os.dup(listening.fileno()))
+    first = transport.listen()
+    with pytest.raises(ListenError, match="another server has taken"):
+        transport.listen()
+    first.close()
+    shared = AdoptedTransport(listening)
+    listeners = [shared.listen(), shared.listen()]
+    assert len({listener.fileno() for listener in listeners}) == 2
+    for listener in listeners:
+        listener.close()
+
+
+def test_an_adopted_socket_is_configured_when_it_is_taken_over(listening: socket.socket) -> None:
+    """And stays with its owner where that fails."""
+    seen: list[object] = []
+    AdoptedTransport(listening, configure=lambda sock: seen.append(sock.getsockname())).listen().close()
+    assert seen == [listening.getsockname()]
+    fd = os.dup(listening.fileno())
+    with pytest.raises(LookupError):
+        AdoptedTransport(fd, configure=_fail).listen()
+    os.close(fd)
+
+
 @pytest.mark.parametrize("blocking", [True, False])
 @pytest.mark.parametrize("default", [None, 5.0])
 def test_the_flag_that_others_share_is_not_changed(
@@ -404,5 +447,5 @@ def test_goodbyes_in_any_order_do_no_harm(verbs: list[str]) -> None:
     right.settimeout(FAILSAFE)
     assert right.recv(1) == b""
     right.close()
-    assert not arrival.peer_gone(BrokenPipeError())
+    assert arrival.peer_gone(BrokenPipeError()) is ("abort" in verbs)
     assert not arrival.peer_gone(ValueError())

@@ -28,7 +28,8 @@ class Observer(Protocol):
     Whoever is told of events: called where they happen, in any thread and in forked children.
 
     What it raises is logged once and swallowed. It may have a method ``wants(kind) -> bool``, that is asked
-    before an event of this kind is made: the others then cost nothing.
+    before an event of this kind is made: the others then cost nothing. For the two events that every request has
+    it is asked ten times a second at most.
     """
 
     def __call__(self, event: Event, /) -> object:

@@ -127,8 +127,9 @@ class Server(Generic[R, A]):
         Accept one request; opens the socket if need be.
 
         Returns:
-            True when it has finished (`SyncStrategy`) or the strategy has taken it (the others); False when
-            ``timeout`` seconds have passed without one, or a stop was asked for.
+            True when it has finished (`SyncStrategy`) or the strategy has taken it (the others), or was refused:
+            one is accepted, whatever becomes of it. False when ``timeout`` seconds have passed without one, or a
+            stop was asked for.
 
         Raises:
             ServerStateError: The server is closed, or is being served.

@@ -65,6 +65,7 @@ _LOADED: tuple[tuple[str, str, str, Load, float, tuple[Target, ...]], ...] = (
     ("thread-pool", "sockserve-thread-pool", "stdlib-thread", _CONNECTIONS, 1.0,
      (_ratio("throughput", least=1.8), _ratio("cpu", most=0.6))),
     ("fork", "sockserve-fork", "stdlib-fork", _CONNECTIONS, 0.25, (_ratio("throughput", least=1.0),)),
+    ("dns-bare", "bare-dns", "stdlib-sync-dns", _QUERIES, 10.0, ()),
     ("dns", "sockserve-sync-dns", "stdlib-sync-dns", _QUERIES, 10.0, (_ratio("cpu", most=0.8),)),
 )  # fmt: skip
 

@@ -20,6 +20,7 @@ SERVERS: dict[str, tuple[str, str]] = {
     "sockserve-thread-pool": ("server_sockserve", "thread_pool"),
     "sockserve-fork": ("server_sockserve", "fork"),
     "sockserve-sync-dns": ("server_sockserve", "sync_dns"),
+    "bare-dns": ("server_bare", "dns"),
     "stdlib-sync": ("server_stdlib", "sync"),
     "stdlib-thread": ("server_stdlib", "thread"),
     "stdlib-thread-daemon": ("server_stdlib", "thread_daemon"),

@@ -20,6 +20,8 @@ A = TypeVar("A")
 BATCH = 128
 #: Wake-ups, at most, that take one arrival each because looking for a second was in vain.
 MOST_SKIPPED = 63
+#: Seconds without a failure after which a want of descriptors or memory is over.
+CALM_SECONDS = 1.0
 #: Lost arrivals in a row before a pause: an error that the table thinks passing may stay.
 RETRIES = 16
 
@@ -53,6 +55,7 @@ class Acceptor(Generic[R, A]):
     _attached: bool = attrs.field(init=False, default=False)
     _timer: Timer | None = attrs.field(init=False, default=None)
     _starved: bool = attrs.field(init=False, default=False)
+    _starved_at: float = attrs.field(init=False, default=0.0)
     _lost: int = attrs.field(init=False, default=0)
     # An accept that finds nothing costs more than another wait (measured: 2.5 us, and 1.7). After one in vain some
     # wake-ups go without, twice as many each time; a batch that found more than one begins anew.
@@ -112,6 +115,8 @@ class Acceptor(Generic[R, A]):
                 arrival = accept()
             except BlockingIOError:
                 self._skips = self._skip = min(2 * self._skips + 1, MOST_SKIPPED) if taken <= 1 else 0
+                if self._starved:
+                    self._recovered()
                 return
             except DatagramTruncated as error:
                 self.truncated(error)
@@ -119,8 +124,8 @@ class Acceptor(Generic[R, A]):
                 if not self._failed(error):
                     return
             else:
-                if self._lost:
-                    self._recovered()
+                if self._lost or self._starved:
+                    self._succeeded()
                 admit(runner, arrival)
                 del arrival  # a batch may go on for long, and nothing of this request with it
                 if not self._attached:
@@ -145,16 +150,28 @@ class Acceptor(Generic[R, A]):
                 self.core.emit(AcceptFailed(server_address=self.core.address, error=error))
             return True
         self._look_away()
-        self._timer = self.loop.call_at(self.loop.time() + PAUSE_SECONDS, self._go_on)
+        now = self.loop.time()
+        self._starved_at = now
+        self._timer = self.loop.call_at(now + PAUSE_SECONDS, self._go_on)
         if not self._starved:
             self._starved = True
             if self.core.wants(AcceptPaused):
                 self.core.emit(AcceptPaused(server_address=self.core.address, error=error, seconds=PAUSE_SECONDS))
         return False
 
-    def _recovered(self) -> None:
+    def _succeeded(self) -> None:
+        """
+        Take note of an arrival after a failure. It does not say that all is well.
+
+        Where each client that leaves frees one descriptor for the next, accepting succeeds and fails by turns:
+        that is over when the queue has been emptied, or after a while without a failure.
+        """
         self._lost = 0
-        if self._starved:
-            self._starved = False
-            if self.core.wants(AcceptResumed):
-                self.core.emit(AcceptResumed(server_address=self.core.address))
+        self._skip = 0
+        if self._starved and self.loop.time() - self._starved_at >= CALM_SECONDS:
+            self._recovered()
+
+    def _recovered(self) -> None:
+        self._starved = False
+        if self.core.wants(AcceptResumed):
+            self.core.emit(AcceptResumed(server_address=self.core.address))

@@ -34,13 +34,12 @@ def _strictness(wish: Wish) -> tuple[bool, float]:
     return wish.grace is not None, wish.until
 
 
-@attrs.frozen
+@attrs.define(eq=False)
 class _Started:
-    """A runner, the loop that it is on, and the process that started it."""
+    """A runner, and the loop that it is on."""
 
     runner: Runner
     loop: EventLoop
-    pid: int
 
 
 @attrs.define(eq=False)
@@ -63,7 +62,6 @@ class Lifecycle(Generic[R, A]):
     _listener: Listener[R, A] | None = attrs.field(init=False, default=None)
     _closed: bool = attrs.field(init=False, default=False)
     _started: _Started | None = attrs.field(init=False, default=None)
-    _retired: list[Runner] = attrs.field(init=False, factory=list)
     _service: Service[R, A] | None = attrs.field(init=False, default=None)
     _periods: int = attrs.field(init=False, default=0)
     _wishes: deque[Wish] = attrs.field(init=False, factory=deque)
@@ -105,7 +103,6 @@ class Lifecycle(Generic[R, A]):
             self._pid = os.getpid()
             self._service = None
             self._started = None
-            self._retired.clear()
             self.core.forget_jobs()
 
     # Being served.
@@ -142,18 +139,14 @@ class Lifecycle(Generic[R, A]):
             return service
 
     def _runner_on(self, loop: EventLoop) -> Runner:
-        """Go on with the runner of the last period, unless that was on another loop or in another process."""
+        """Go on with the runner of the last period, unless that was in another process."""
         started = self._started
-        if started is not None and started.pid == os.getpid():
-            if started.loop is loop:
-                return started.runner
-            if self.core.active:
-                self._retired.append(started.runner)
-            else:
-                started.runner.close(loop.time())
-        runner = self.strategy.start(loop, self.core)
-        self._started = _Started(runner, loop, os.getpid())
-        return runner
+        if started is None:
+            self._started = started = _Started(self.strategy.start(loop, self.core), loop)
+        elif started.loop is not loop:
+            started.runner.move(loop)
+            started.loop = loop
+        return started.runner
 
     def _left(self) -> None:
         with self._lock:
@@ -178,7 +171,10 @@ class Lifecycle(Generic[R, A]):
             # In this order: who begins to serve looks for a wish once it can be woken.
             service = self._service
             number = self._periods if service is None else service.number
-            self._wishes.append(Wish(number, grace, self.loop.time() + (grace or 0.0)))
+            wish = Wish(number, grace, self.loop.time() + (grace or 0.0))
+            known = self._strictest(number)
+            if known is None or _strictness(wish) < _strictness(known):
+                self._wishes.append(wish)
             service = self._service
             if service is not None:
                 service.loop.wake()
@@ -187,8 +183,8 @@ class Lifecycle(Generic[R, A]):
         """
         Give the wish that ends period *number* first: to leave at once, or the grace that ends first.
 
-        All are kept until then, in an order that does not matter: so those who ask at the same time need no lock,
-        and no later grace softens an earlier wish.
+        Those that were the strictest when they were asked for are kept until then, in an order that does not
+        matter: so those who ask at the same time need no lock, and no later grace softens an earlier wish.
         """
         if not self._wishes:
             return None
@@ -249,10 +245,7 @@ class Lifecycle(Generic[R, A]):
     def _close_runners(self) -> None:
         deadline = self.loop.time() + LAST_WAIT if self._expired else None
         started, self._started = self._started, None
-        runners, self._retired = self._retired, []
-        if started is not None and started.pid == os.getpid():
-            runners.append(started.runner)
-        for runner in runners:
-            runner.close(deadline)
+        if started is not None:
+            started.runner.close(deadline)
         if self._expired and self.core.active and self.core.wants(RequestsAbandoned):
             self.core.emit(RequestsAbandoned(server_address=self.core.address, active=self.core.active))

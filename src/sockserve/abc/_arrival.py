@@ -6,7 +6,7 @@ import time
 from abc import abstractmethod
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import ClassVar, Generic, Protocol, TypeAlias
+from typing import Generic, Protocol, TypeAlias
 
 from .._typing import TypeVar
 
@@ -43,15 +43,13 @@ class Arrival(Generic[R_co, A_co]):
         client_address: Whom it came from.
     """
 
-    __slots__ = ("client_address", "keeper", "number", "request", "serving")
-
-    #: Whether it is a connection: a datagram has nothing to shut or close.
-    stream: ClassVar[bool]
+    __slots__ = ("aborted", "client_address", "keeper", "number", "request", "serving")
 
     def __init__(self, request: R_co, client_address: A_co) -> None:
         self.request = request
         self.client_address = client_address
         self.keeper: Keeper | None = None
+        self.aborted = False
 
     def admit(self, serving: "Serving", number: int) -> None:
         """Belong to a server from here on, as its request of this number."""
@@ -59,6 +57,11 @@ class Arrival(Generic[R_co, A_co]):
         self.number = number
 
     # What a transport says.
+
+    @property
+    @abstractmethod
+    def stream(self) -> bool:
+        """Whether it is a connection: a datagram has nothing to shut or close."""
 
     @abstractmethod
     def replace(self, request: object, /) -> None:

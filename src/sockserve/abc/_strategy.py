@@ -119,6 +119,15 @@ class Runner(Protocol):
         """
         ...
 
+    def move(self, loop: Loop, /) -> None:
+        """
+        Belong to *loop* from here on, with what is in flight.
+
+        Called between two times of serving, where the next is on another loop (`sockserve.serve`). The old one
+        runs no more: what is watched there has to be watched here.
+        """
+        ...
+
     def close(self, deadline: float | None, /) -> None:
         """
         Wait for what is in flight, as the strategy's options say, and release everything.

@@ -162,6 +162,13 @@ class Children:
                 return
         self.loop.watch(child.fd, child.check)
 
+    def move(self, loop: Loop) -> None:
+        """Let another loop notice their ends."""
+        old, self.loop = self.loop, loop
+        for child in tuple(self.by_pid.values()):
+            old.unwatch(child.fd)
+            self.watch(child)
+
     def remove(self, child: Child, status: int | None) -> None:
         """Forget one that has ended, and tell of it."""
         if self.by_pid.pop(child.pid, None) is None:

@@ -130,6 +130,11 @@ class ForkRunner:
             self.full = False
             self.loop.resume()
 
+    def move(self, loop: Loop, /) -> None:
+        self.loop = loop
+        self._children.move(loop)
+        self._relay.move(loop)
+
     def close(self, deadline: float | None, /) -> None:
         if self.options.block_on_close or deadline is not None:
             self._children.wait(deadline)
@@ -219,6 +224,11 @@ class _StopRelay:
         self._reader, self._writer = os.pipe()
         os.set_blocking(self._reader, False)
         os.set_blocking(self._writer, False)
+        loop.watch(self._reader, self._receive)
+
+    def move(self, loop: Loop) -> None:
+        self.loop.unwatch(self._reader)
+        self.loop = loop
         loop.watch(self._reader, self._receive)
 
     def send(self, grace: float | None) -> None:

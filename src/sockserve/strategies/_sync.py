@@ -27,5 +27,8 @@ class _SyncRunner:
     def submit(self, job: Job, /) -> None:
         job.run()
 
+    def move(self, loop: Loop, /) -> None:
+        """Nothing is on the loop."""
+
     def close(self, deadline: float | None, /) -> None:
         """Nothing is in flight when `submit` is not running."""

@@ -79,6 +79,9 @@ class ThreadRunner:
         finally:
             self._awaited.discard(threading.current_thread())
 
+    def move(self, loop: Loop, /) -> None:
+        self.loop = loop
+
     def close(self, deadline: float | None, /) -> None:
         """See `sockserve.abc.Runner.close`."""
         join_all(tuple(self._awaited), deadline, self.loop.time)

@@ -121,6 +121,9 @@ class _PoolRunner:
                 return
             worker.hand(None)
 
+    def move(self, loop: Loop, /) -> None:
+        self.loop = loop
+
     def close(self, deadline: float | None, /) -> None:
         workers = tuple(self._workers)
         idle = set(self._idle)

@@ -8,7 +8,8 @@ from typing import Any, TypeAlias
 
 import attrs
 
-from ..abc import Listener
+from .._validators import callable_or_none
+from ..abc import Configure, Listener
 from ..addresses import InetAddress, inet_address, unix_address
 from ..errors import CompositionError, ListenError, OptionError, OptionTypeError
 from ._datagram import DatagramListener
@@ -34,7 +35,9 @@ class AdoptedTransport:
 
     Args:
         sock_or_fd: A socket object stays the caller's, who closes it after the server (the server works on a
-            duplicate of its descriptor). A descriptor becomes ours: the server closes it.
+            duplicate of its descriptor). A descriptor becomes ours: the server closes it, and this object can be
+            listened at once only.
+        configure: Called with the socket when it is taken over, for options of your own; it is bound by then.
 
     Raises:
         OptionTypeError: It is neither a socket nor a descriptor.
@@ -49,7 +52,10 @@ class AdoptedTransport:
     """
 
     sock_or_fd: socket.socket | int = attrs.field()
+    configure: Configure | None = attrs.field(default=None, validator=callable_or_none, kw_only=True)
     _stream: bool = attrs.field(init=False, eq=False, repr=False)
+    # Not empty once a descriptor is somebody's: its number, closed twice, could be another's by then.
+    _taken: list[bool] = attrs.field(init=False, eq=False, repr=False, factory=list)
 
     def __attrs_post_init__(self) -> None:
         object.__setattr__(self, "_stream", _check(self.sock_or_fd))
@@ -64,24 +70,45 @@ class AdoptedTransport:
         Take the socket over.
 
         Raises:
-            ListenError: It has been closed since.
+            ListenError: It has been closed since, or another server has taken the descriptor.
         """
+        sock = self._take()
+        try:
+            self._check_again(sock)
+            if self.configure is not None:
+                self.configure(sock)
+            return _stream_listener(sock) if self._stream else _datagram_listener(sock)
+        except (CompositionError, OSError) as error:
+            self._give_back(sock)
+            raise ListenError(errno.EBADF, self.sock_or_fd, f"it is another socket by now ({error})") from error
+        except BaseException:
+            self._give_back(sock)
+            raise
+
+    def _take(self) -> socket.socket:
+        if self._taken:
+            what = "another server has taken this descriptor; give each its own (os.dup)"
+            raise ListenError(errno.EBUSY, self.sock_or_fd, what)
         try:
             if isinstance(self.sock_or_fd, socket.socket):
-                sock = _wrap(os.dup(self.sock_or_fd.fileno()))
-            else:
-                sock = _wrap(self.sock_or_fd)
+                return _wrap(os.dup(self.sock_or_fd.fileno()))
+            sock = _wrap(self.sock_or_fd)
         except OSError as error:
             raise ListenError.from_os_error(error, self.sock_or_fd) from error
-        try:
-            again = _kind(sock)
-        except (CompositionError, OSError) as error:
+        self._taken.append(True)
+        return sock
+
+    def _check_again(self, sock: socket.socket) -> None:
+        if _kind(sock) != self._stream:
+            raise CompositionError(f"{sock!r} is of another kind")
+
+    def _give_back(self, sock: socket.socket) -> None:
+        """Undo `_take`: a duplicate is closed, a descriptor stays its owner's."""
+        if isinstance(self.sock_or_fd, socket.socket):
+            sock.close()
+        else:
             sock.detach()
-            raise ListenError(errno.EBADF, self.sock_or_fd, f"it is another socket by now ({error})") from error
-        if again != self._stream:
-            sock.detach()
-            raise ListenError(errno.EBADF, self.sock_or_fd, "it is another socket by now")
-        return _stream_listener(sock) if self._stream else _datagram_listener(sock)
+            self._taken.clear()
 
 
 def _check(given: object) -> bool:

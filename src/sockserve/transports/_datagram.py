@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Callable
-from typing import ClassVar, TypeVar
+from typing import TypeVar
 
 import attrs
 
@@ -28,7 +28,11 @@ class DatagramArrival(Arrival[DatagramRequest, A]):
 
     __slots__ = ()
 
-    stream: ClassVar[bool] = False
+    @property
+    @override
+    def stream(self) -> bool:
+        """No: there is nothing to shut or close."""
+        return False
 
     @override
     def replace(self, request: object, /) -> None:

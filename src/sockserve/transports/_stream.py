@@ -6,7 +6,7 @@ import select
 import socket
 import sys
 from collections.abc import Callable
-from typing import ClassVar, TypeVar, cast
+from typing import TypeVar, cast
 
 import attrs
 
@@ -31,7 +31,11 @@ class StreamArrival(Arrival[socket.socket, A]):
 
     __slots__ = ()
 
-    stream: ClassVar[bool] = True
+    @property
+    @override
+    def stream(self) -> bool:
+        """Yes: there is something to shut and close."""
+        return True
 
     @override
     def replace(self, request: object, /) -> None:
@@ -65,6 +69,7 @@ class StreamArrival(Arrival[socket.socket, A]):
     @override
     def abort(self) -> None:
         """Shut both sides: reads return the end of the stream, writes raise BrokenPipeError."""
+        self.aborted = True  # what the handler meets now is our doing, not its fault
         self._shut(socket.SHUT_RDWR)
 
     def _shut(self, how: int) -> None:
@@ -84,6 +89,8 @@ class StreamArrival(Arrival[socket.socket, A]):
         """
         if not isinstance(error, ConnectionError | TimeoutError):
             return False
+        if self.aborted:
+            return True
         if self.request.family in _INET:
             return self._disconnected()
         return self._hung_up()
@@ -189,6 +196,10 @@ class StreamListener(SocketListener[A]):
             if self.tune is not None:
                 self.tune(request)
             return StreamArrival(request, self.peer(request, raw))
+        except OSError as error:
+            # It was reset meanwhile: macOS answers setsockopt(2) with EINVAL then, which would condemn a listener.
+            request.close()
+            raise ConnectionAbortedError(errno.ECONNABORTED, f"it was gone at once: {error}") from error
         except BaseException:
             request.close()
             raise

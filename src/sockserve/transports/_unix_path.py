@@ -54,13 +54,15 @@ def check_path(path: str | os.PathLike[str]) -> str:
 
 
 def check_mode(owner: object, attribute: "attrs.Attribute[int | None]", value: object) -> None:
-    """Accept None and permission bits."""
+    """Accept None and, where there is a file, its permission bits."""
     if value is None:
         return
     if not isinstance(value, int) or isinstance(value, bool):
         raise fail_type(owner, attribute.name, value, "permission bits such as 0o660, or None")
     if not 0 <= value <= 0o777:
         raise fail(owner, attribute.name, oct(value), "permission bits from 0 to 0o777")
+    if getattr(owner, "path", "").startswith("\0"):
+        raise fail(owner, attribute.name, oct(value), "left out: an abstract name has no file and no permissions")
 
 
 def check_platform(owner: object) -> None:
