@@ -464,6 +464,10 @@ class BackwardsRunner:
         while self.waiting:
             self.waiting.pop().run()
 
+    def move(self, loop: Loop, /) -> None:
+        """See `sockserve.abc.Runner.move`."""
+        self.loop = loop
+
     def close(self, deadline: float | None, /) -> None:
         """See `sockserve.abc.Runner.close`."""
         self.run()
