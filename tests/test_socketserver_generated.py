@@ -34,7 +34,9 @@ def test_the_attributes_are_the_strategy_s_fields(row: _table.Strategies) -> Non
     }
     kind, names = documented.get(row.prefix) or (vars(strategies)[str(row.strategy)], row.names)
     mixin, default = getattr(socketserver, f"{row.prefix}MixIn"), kind()
-    fields = {names.get(each.name, each.name): getattr(default, each.name) for each in attrs.fields(kind)}
+    fields: dict[str, object] = {
+        names.get(each.name, each.name): getattr(default, each.name) for each in attrs.fields(kind)
+    }
     assert {name: getattr(mixin, name) for name in fields} == fields
     if row.attributes:
         assert fields.keys() == row.attributes.keys() == vars(mixin)["__annotations__"].keys()

@@ -43,7 +43,7 @@ class TCPServer(BaseServer):
 
     socket: _Socket
     # As the standard library's annotations have it.
-    server_address: InetBindAddress  # type: ignore[mutable-override]  # pyright: ignore[reportIncompatibleVariableOverride]
+    server_address: InetBindAddress  # type: ignore[mutable-override]
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class TCPServer(BaseServer):
         if self.allow_reuse_port and reuse_port is not None and _is_inet(self.address_family):
             self.socket.setsockopt(names.socket.SOL_SOCKET, reuse_port, 1)
         self.socket.bind(self.server_address)
-        self.server_address = self.socket.getsockname()
+        self.server_address = self.socket.getsockname()  # pyright: ignore[reportIncompatibleVariableOverride]
         note_use(self, "server_bind")
 
     @override
