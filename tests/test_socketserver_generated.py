@@ -34,9 +34,8 @@ def test_the_attributes_are_the_strategy_s_fields(row: _table.Strategies) -> Non
     }
     kind, names = documented.get(row.prefix) or (vars(strategies)[str(row.strategy)], row.names)
     mixin, default = getattr(socketserver, f"{row.prefix}MixIn"), kind()
-    fields: dict[str, object] = {
-        names.get(each.name, each.name): getattr(default, each.name) for each in attrs.fields(kind)
-    }
+    own: list[str] = [each.name for each in attrs.fields(kind)]
+    fields = {names.get(field, field): getattr(default, field) for field in own}
     assert {name: getattr(mixin, name) for name in fields} == fields
     if row.attributes:
         assert fields.keys() == row.attributes.keys() == vars(mixin)["__annotations__"].keys()
