@@ -1,8 +1,10 @@
 """Where a strategy works for a server that polls: its loop, its runner, and when the two get a turn."""
 
+import math
 import operator
 import os
-import selectors
+import select
+import sys
 import time
 import weakref
 from collections import deque
@@ -11,7 +13,7 @@ from typing import TypeAlias
 
 import attrs
 
-from .._loop.pollers import SelectorsPoller
+from .._loop.pollers import Poller, PollerFactory, SelectorsPoller
 from .._loop.timers import Timer, Timers
 from .._loop.wakeup import Wakeup
 from ..abc import READ, Job, Loop, Runner, Strategy
@@ -80,11 +82,28 @@ def _as_option(default: object, value: object) -> object:
     return value
 
 
-class _Poller(SelectorsPoller):
-    """One that needs no descriptor of its own, so that none can be left behind or shared across a fork."""
+if sys.platform != "win32" and hasattr(select, "poll"):
 
-    def __init__(self) -> None:
-        self._selector: selectors.BaseSelector = getattr(selectors, "PollSelector", selectors.SelectSelector)()
+    class PollPoller:
+        """poll(2), as bare as can be: it works between forks, where each step costs page faults."""
+
+        def __init__(self) -> None:
+            poll = select.poll()
+            self.register: Callable[[int, int], None] = poll.register
+            self.unregister: Callable[[int], None] = poll.unregister
+            self._poll = poll.poll
+
+        def wait(self, timeout: float | None, /) -> list[tuple[int, int]]:
+            """Poll."""
+            return self._poll(None if timeout is None else math.ceil(timeout * 1000))
+
+        def close(self) -> None:
+            """Nothing."""
+
+    #: One that needs no descriptor of its own, so that none can be left behind or shared across a fork.
+    _make_poller: PollerFactory = PollPoller
+else:
+    _make_poller = SelectorsPoller
 
 
 class HostLoop:
@@ -94,7 +113,7 @@ class HostLoop:
 
     def __init__(self, state: State) -> None:
         self._state = state
-        self._poller = _Poller()
+        self._poller: Poller = _make_poller()
         self._callbacks: dict[int, Callable[[int], object]] = {}
         self._timers = Timers()
         self._soon: deque[Callable[[], object]] = deque()

@@ -76,53 +76,64 @@ class Watch:
     def __init__(
         self, server: Polled, state: State, selector: selectors.BaseSelector, wakeup: Wakeup | None
     ) -> None:
-        self._server, self._state, self._selector = server, state, selector
-        selector.register(server, names.selectors.EVENT_READ)
-        # What else can be asked of it: a program's own kind of selector knows `register` and `select`.
+        self._server, self._state, self._selector, self._wakeup = server, state, selector, wakeup
+        self._key: object = selector.register(server, names.selectors.EVENT_READ)
+        # A program's own kind of selector may know `register` and `select` only, and return what it likes.
         self._real = isinstance(selector, selectors.BaseSelector)
+        self._wake_key: selectors.SelectorKey | None = None
+        if self._real and wakeup is not None:
+            self._wake_key = selector.register(wakeup, names.selectors.EVENT_READ)
         self._fd = server.fileno() if self._real else -1
-        self._wakeup = wakeup if self._real else None
-        self._wake_key = (
-            selector.register(wakeup, names.selectors.EVENT_READ) if self._real and wakeup is not None else None
-        )
+        self._socket: object = getattr(server, "socket", None)
+        self._in_doubt = False  # whether the descriptor is to be asked for again
         self.failures = 0
         self._paused_until: float | None = None
 
     def wait(self, timeout: float | None) -> bool:
         """Whether something has arrived, within *timeout* seconds and before anybody calls."""
         host = self._state.host
-        if host is not None and host.full:
+        if host is not None and host.runner.full:
             host.wait_for_room(timeout)
             return False
+        if self._in_doubt or getattr(self._server, "socket", None) is not self._socket:
+            timeout = self._look_again(timeout)
+        ready: object = self._selector.select(timeout)
+        if not ready:
+            self._in_doubt = True
+            return False
+        if self._wake_key is None or type(ready) is not list:
+            return True
+        if len(ready) == 1 and type(ready[0]) is tuple and ready[0][0] is self._key:
+            return True
+        return self._has_arrived(ready)
+
+    def _look_again(self, timeout: float | None) -> float | None:
+        """Watch the server's present descriptor, if it is to be watched now; say for how long to wait."""
+        self._socket = getattr(self._server, "socket", None)
+        self._in_doubt = False
         if not self._real:
-            return bool(self._selector.select(timeout))
+            return timeout
         if self._paused_until is not None:
-            timeout = self._patience(self._paused_until, timeout)
-        fd = self._server.fileno() if self._paused_until is None else -1
-        if fd != self._fd:
-            self._watch(fd)
-        return self._has_arrived(self._selector.select(timeout))
+            left = self._paused_until - names.time()
+            if left > 0:
+                self._in_doubt = True
+                self._watch(-1)
+                return left if timeout is None else min(left, timeout)
+            self._paused_until = None
+        self._watch(self._server.fileno())
+        return timeout
 
     def _watch(self, fd: int) -> None:
-        """Watch the server's present descriptor: its socket was replaced, closed, or is to be left alone."""
+        if fd == self._fd:
+            return
         if self._fd >= 0:
             self._selector.unregister(self._server)
-        self._fd = -1
+        self._fd = fd
         if fd >= 0:
-            self._selector.register(self._server, names.selectors.EVENT_READ)
-            self._fd = fd
+            self._key = self._selector.register(self._server, names.selectors.EVENT_READ)
 
-    def _patience(self, until: float, timeout: float | None) -> float | None:
-        left = until - names.time()
-        if left <= 0:
-            self._paused_until = None
-            return timeout
-        return left if timeout is None else min(left, timeout)
-
-    def _has_arrived(self, ready: object) -> bool:
+    def _has_arrived(self, ready: list[object]) -> bool:
         """Tell an arrival from a call; a patched ``select`` may return whatever is true or false."""
-        if not ready or self._wake_key is None or not isinstance(ready, list):
-            return bool(ready)
         arrived = False
         for found in ready:
             if isinstance(found, tuple) and found[0] is self._wake_key:
@@ -139,6 +150,7 @@ class Watch:
         The socket stays readable: without a pause the loop would try, and fail, as fast as it can.
         """
         action, self._state.lost = self._state.lost, None
+        self._in_doubt = True
         self.failures += 1
         if action is AcceptAction.PAUSE or self.failures > RETRIES:
             self.failures = 0
