@@ -572,7 +572,8 @@ def test_a_closed_server_is_freed(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["ForkingTCPServer", "ThreadPoolTCPServer"])
 def test_a_server_that_is_dropped_open(name: str) -> None:
-    """It takes its helpers with it: pipes and idle threads (the leak check of every test looks for them)."""
+    """It takes its helpers with it: idle threads, and pipes (the leak check of every test looks for those)."""
+    others = set(threading.enumerate())
     server = getattr(ours, name)(ANYWHERE, upper(ours))
     with connect(server) as client:
         client.shutdown(socket.SHUT_WR)
@@ -580,6 +581,13 @@ def test_a_server_that_is_dropped_open(name: str) -> None:
         assert client.recv(1) == b""
     getattr(server, "collect_children", lambda **_: None)(blocking=True)
     server.socket.close()
+    idle = set(threading.enumerate()) - others
+    assert len(idle) == (name == "ThreadPoolTCPServer")
+    del server
+    gc.collect()
+    for thread in idle:
+        thread.join(FAILSAFE)
+        assert not thread.is_alive()
 
 
 # Mistakes.

@@ -80,7 +80,7 @@ class Watch:
         self._key: object = selector.register(server, names.selectors.EVENT_READ)
         # A program's own kind of selector may know `register` and `select` only, and return what it likes.
         self._real = isinstance(selector, selectors.BaseSelector)
-        self._wake_key: selectors.SelectorKey | None = None
+        self._wake_key: object = None
         if self._real and wakeup is not None:
             self._wake_key = selector.register(wakeup, names.selectors.EVENT_READ)
         self._fd = server.fileno() if self._real else -1
