@@ -267,6 +267,21 @@ def test_max_children_does_not_block_the_loop() -> None:
     assert server.active_children == set()
 
 
+def test_children_are_counted_by_another_thread() -> None:
+    """collect_children may be called while the loop waits at the limit, and that can be stopped all the same."""
+
+    class One(ours.ForkingTCPServer):
+        max_children = 1
+
+    with One(ANYWHERE, answering(_wait_for_a_byte)) as server, connect(server) as client:
+        with serving(server, NEVER):
+            assert client.recv(1) == b"!"
+            server.max_children = 2  # the call is not at the limit, the loop was
+            server.collect_children()
+            assert len(server.active_children or ()) == 1
+        client.sendall(b"x")
+
+
 def test_foreign_children_are_left_alone() -> None:
     """Also at the limit, and while it is waited for."""
     foreign = os.fork()
@@ -373,6 +388,28 @@ def test_a_full_pool_accepts_nothing(base: Any) -> None:
             gate.go.release()
             assert two.recv(10) == b"done"
     assert (accepted, gate.most) == ([1, 1], 1)
+
+
+def test_a_full_pool_without_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It looks ten times a second whether there is room."""
+    from sockserve.socketserver import _host
+
+    def refuse() -> object:
+        raise OSError(errno.EMFILE, "no more")
+
+    class Pooled(ours.ThreadPoolTCPServer):
+        workers = 1
+
+    gate = Gate()
+    monkeypatch.setattr(_host, "Wakeup", refuse)
+    monkeypatch.setattr(_polling, "Wakeup", refuse)
+    with Pooled(ANYWHERE, gate) as server, connect(server) as one, connect(server) as two:
+        server.handle_request()
+        assert gate.running.acquire(timeout=FAILSAFE)
+        gate.go.release()
+        gate.go.release()
+        server.handle_request()
+        assert [one.recv(10), two.recv(10)] == [b"done", b"done"]
 
 
 def test_a_full_pool_under_another_s_loop() -> None:

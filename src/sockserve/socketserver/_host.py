@@ -1,18 +1,21 @@
 """Where a strategy works for a server that polls: its loop, its runner, and when the two get a turn."""
 
+import contextlib
 import math
 import operator
 import os
 import select
 import sys
+import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TypeAlias
 
 import attrs
 
+from .._loop.accept_errors import PAUSE_SECONDS
 from .._loop.pollers import Poller, PollerFactory, SelectorsPoller
 from .._loop.timers import Timer, Timers
 from .._loop.wakeup import Wakeup
@@ -118,6 +121,8 @@ class HostLoop:
         self._timers = Timers()
         self._soon: deque[Callable[[], object]] = deque()
         self._waited_for = False
+        #: Held for a turn: ``collect_children`` may be called by another thread than the one that serves.
+        self._turning = threading.Lock()
 
     def watch(self, fd: int, callback: Callable[[int], object], /, mask: int = READ) -> None:
         """See `sockserve.abc.Loop.watch`."""
@@ -145,22 +150,38 @@ class HostLoop:
 
     def run_ready(self) -> None:
         """Make the calls that are due, without waiting."""
-        if self._callbacks or self._timers.heap or self._soon:
-            self._turn(0.0)
+        if (self._callbacks or self._timers.heap or self._soon) and self._turning.acquire(blocking=False):
+            try:
+                self._turn(0.0)
+            finally:
+                self._turning.release()
 
     def wait_while(self, condition: Callable[[], bool], timeout: float | None) -> None:
         """Wait, at most *timeout* seconds, until something happens that may have changed *condition*."""
+        with self._turning, self._hearing() as heard:
+            if not heard:
+                timeout = PAUSE_SECONDS if timeout is None else min(timeout, PAUSE_SECONDS)
+            # Looked at only now: what changes it from here on is heard.
+            self._turn(self._patience(timeout) if condition() else 0.0)
+
+    @contextlib.contextmanager
+    def _hearing(self) -> Iterator[bool]:
+        """Be woken by calls, if there is a descriptor to be had for it where nobody polls."""
         wakeup, own = self._state.wakeup, None
         if wakeup is None:
-            wakeup = own = self._state.wakeup = Wakeup()
+            try:
+                wakeup = own = self._state.wakeup = Wakeup()
+            except OSError:
+                yield False
+                return
         self._poller.register(wakeup.fileno(), READ)
-        self._waited_for = True  # from here on a change is heard, so that the condition is looked at after this
+        self._waited_for = True
         try:
-            self._turn(self._patience(timeout) if condition() else 0.0)
-            wakeup.drain()
+            yield True
         finally:
             self._waited_for = False
             self._poller.unregister(wakeup.fileno())
+            wakeup.drain()
             if own is not None:
                 self._state.wakeup = None
                 own.close()

@@ -85,7 +85,9 @@ class Watch:
             self._wake_key = selector.register(wakeup, names.selectors.EVENT_READ)
         self._fd = server.fileno() if self._real else -1
         self._socket: object = getattr(server, "socket", None)
-        self._in_doubt = False  # whether the descriptor is to be asked for again
+        # Whether the descriptor is to be asked for before the next wait. A server of the standard library does not
+        # say that it failed to accept.
+        self._always_in_doubt = self._in_doubt = not isinstance(server, names.BaseServer)
         self.failures = 0
         self._paused_until: float | None = None
 
@@ -110,7 +112,7 @@ class Watch:
     def _look_again(self, timeout: float | None) -> float | None:
         """Watch the server's present descriptor, if it is to be watched now; say for how long to wait."""
         self._socket = getattr(self._server, "socket", None)
-        self._in_doubt = False
+        self._in_doubt = self._always_in_doubt
         if not self._real:
             return timeout
         if self._paused_until is not None:
