@@ -124,6 +124,27 @@ def test_an_idle_loop_waits_once_without_a_limit() -> None:
     assert poller.closed
 
 
+def test_what_is_closed_or_watched_otherwise_is_unwatched_too(make_poller: Callable[[], Poller]) -> None:
+    """Unwatching is for cleaning up: it does not ask in what state things are."""
+    loop = EventLoop(make_poller)
+    left, right = socket.socketpair()
+    reported: list[int] = []
+    with left, right, loop.opened():
+        loop.watch(left.fileno(), reported.append, WRITE)
+        loop.call_soon_threadsafe(lambda: None)
+        loop._step()
+        assert reported == [WRITE]
+        loop.unwatch(left.fileno())
+        loop.unwatch(left.fileno())
+        fd = right.fileno()
+        loop.watch(fd, reported.append)
+        right.close()
+        loop.unwatch(fd)
+        loop.call_soon_threadsafe(lambda: None)
+        loop._step()
+    assert reported == [WRITE]
+
+
 def test_timers_run_in_order_of_time_then_of_asking() -> None:
     """Equal times keep their order; a timer waits exactly as long as asked."""
     clock = FakeClock()

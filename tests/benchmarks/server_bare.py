@@ -2,6 +2,7 @@
 
 import select
 import socket
+import sys
 
 from .answers import dns_reply
 
@@ -28,6 +29,8 @@ class BareDns:
 
     def serve_forever(self) -> None:
         """Answer until the process ends."""
+        if sys.platform == "win32":
+            raise NotImplementedError
         receive, send = self._socket.recvfrom, self._socket.sendto
         while True:
             try:
