@@ -14,6 +14,7 @@ from .errors import (
     PeerGoneError,
     ServerStateError,
     SockserveError,
+    SockserveWarning,
 )
 from .handlers import BaseRequestHandler, DatagramRequestHandler, StreamRequestHandler
 from .observers import LogEvents, Observer, log_events
@@ -46,6 +47,7 @@ __all__ = (
     "Server",
     "ServerStateError",
     "SockserveError",
+    "SockserveWarning",
     "Stats",
     "StreamRequestHandler",
     "SyncStrategy",

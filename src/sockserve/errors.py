@@ -10,6 +10,7 @@ error                 who is at fault                         when
 `ServerStateError`    the program: the wrong moment           the call
 `DatagramTruncated`   the peer: a datagram beyond the limit   it is received
 `PeerGoneError`       the peer: it cannot be answered         the reply is sent
+`SockserveWarning`    the program: what has no effect          a class or an attribute is set
 ===================== ======================================= ==========================
 """
 
@@ -27,6 +28,7 @@ __all__ = (
     "PeerGoneError",
     "ServerStateError",
     "SockserveError",
+    "SockserveWarning",
 )
 
 
@@ -100,3 +102,7 @@ class DatagramTruncated(SockserveError):  # noqa: N818 - it names what happened 
 
 class PeerGoneError(SockserveError, ConnectionError):
     """The peer of a datagram cannot be answered: it has no address, or nothing is bound to it any more."""
+
+
+class SockserveWarning(UserWarning):
+    """The program has written something that has no effect, and probably means another thing."""

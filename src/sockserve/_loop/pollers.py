@@ -53,7 +53,7 @@ class SelectorsPoller:
     """The portable one: level-triggered, `selectors.DefaultSelector` underneath."""
 
     def __init__(self) -> None:
-        self._selector = selectors.DefaultSelector()
+        self._selector: selectors.BaseSelector = selectors.DefaultSelector()
 
     def register(self, fd: int, mask: int, /) -> None:
         """Watch *fd*; `EDGE` is ignored."""

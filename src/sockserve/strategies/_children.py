@@ -141,8 +141,10 @@ class Children:
             child.fd, writer = pipe
             os.close(writer)
         self.by_pid[pid] = child
-        job.disown(child)
-        self.watch(child)  # now: the descriptor that was just closed may have been the last to be had
+        try:
+            job.disown(child)
+        finally:
+            self.watch(child)  # now: the descriptor that was just closed may have been the last to be had
 
     def watch(self, child: Child) -> None:
         """Let the loop notice its end, now or as soon as there is a descriptor to be had."""

@@ -51,13 +51,18 @@ class ForkStrategy:
         if not hasattr(os, "fork"):
             raise CompositionError("ForkStrategy: this platform has no os.fork; use ThreadStrategy")
 
-    def start(self, loop: Loop, core: Core, /) -> "_ForkRunner":
+    def start(self, loop: Loop, core: Core, /) -> "ForkRunner":
         """Make the runner of one server."""
-        return _ForkRunner(self, loop, core)
+        return ForkRunner(self, loop, core)
 
 
 @attrs.define(eq=False)
-class _ForkRunner:
+class ForkRunner:
+    """
+    A process for each job. `enter_child` is to be overridden by who keeps signals in a way of his own (the
+    inheritable servers).
+    """
+
     options: ForkStrategy
     loop: Loop
     core: Core
@@ -100,8 +105,17 @@ class _ForkRunner:
             self._children.cancel(pipe)
             raise
         if pid == 0:
-            _serve_in_child(self.core, self._relay, job, mask)
+            _serve_in_child(self, job, mask)
         return pid
+
+    def enter_child(self, job: Job, mask: set[int]) -> None:
+        """Get ready to run *job*, in the child. *mask* is what the parent had blocked."""
+        self.core.enter_child(self._relay.send)
+        to_request = _ToRequest(job, os.getpid())
+        signals.signal(_SIGTERM, to_request)
+        signals.signal(_SIGQUIT, to_request)
+        # Also where the program has blocked them, to wait for them in a thread that the child does not have.
+        signals.pthread_sigmask(SIG_SETMASK, mask - _FOR_CHILDREN)
 
     def _report_threads(self) -> None:
         # CPython's count is that of the parent in a process that was forked beside threads itself.
@@ -158,17 +172,10 @@ _REPORTED = (0, 1, None)
 _SUCCESS = (0, None)
 
 
-def _serve_in_child(core: Core, relay: "_StopRelay", job: Job, mask: set[int]) -> NoReturn:
-    if sys.platform == "win32":
-        raise NotImplementedError
+def _serve_in_child(runner: ForkRunner, job: Job, mask: set[int]) -> NoReturn:
     status = 1
     try:
-        core.enter_child(relay.send)
-        to_request = _ToRequest(job, os.getpid())
-        signals.signal(_SIGTERM, to_request)
-        signals.signal(_SIGQUIT, to_request)
-        # Also where the program has blocked them, to wait for them in a thread that the child does not have.
-        signals.pthread_sigmask(SIG_SETMASK, mask - _FOR_CHILDREN)
+        runner.enter_child(job, mask)
         status = 0 if job.run() else 1
     except BaseException as error:
         sys.excepthook(type(error), error, error.__traceback__)
