@@ -77,7 +77,8 @@ class Watch:
         self, server: Polled, state: State, selector: selectors.BaseSelector, wakeup: Wakeup | None
     ) -> None:
         self._server, self._state, self._selector, self._wakeup = server, state, selector, wakeup
-        self._key: object = selector.register(server, names.selectors.EVENT_READ)
+        self._arrival: object = None
+        self._register()
         # A program's own kind of selector may know `register` and `select` only, and return what it likes.
         self._real = isinstance(selector, selectors.BaseSelector)
         self._wake_key: object = None
@@ -100,13 +101,11 @@ class Watch:
         if self._in_doubt or getattr(self._server, "socket", None) is not self._socket:
             timeout = self._look_again(timeout)
         ready: object = self._selector.select(timeout)
+        if ready == self._arrival:
+            return True
         if not ready:
             self._in_doubt = True
             return False
-        if self._wake_key is None or type(ready) is not list:
-            return True
-        if len(ready) == 1 and type(ready[0]) is tuple and ready[0][0] is self._key:
-            return True
         return self._has_arrived(ready)
 
     def _look_again(self, timeout: float | None) -> float | None:
@@ -132,10 +131,16 @@ class Watch:
             self._selector.unregister(self._server)
         self._fd = fd
         if fd >= 0:
-            self._key = self._selector.register(self._server, names.selectors.EVENT_READ)
+            self._register()
 
-    def _has_arrived(self, ready: list[object]) -> bool:
+    def _register(self) -> None:
+        key = self._selector.register(self._server, names.selectors.EVENT_READ)
+        self._arrival = [(key, names.selectors.EVENT_READ)]  # what `select` returns nearly always
+
+    def _has_arrived(self, ready: object) -> bool:
         """Tell an arrival from a call; a patched ``select`` may return whatever is true or false."""
+        if self._wake_key is None or not isinstance(ready, list):
+            return True
         arrived = False
         for found in ready:
             if isinstance(found, tuple) and found[0] is self._wake_key:
