@@ -457,14 +457,15 @@ def test_options_of_the_pool() -> None:
     assert ours.ThreadPoolMixIn.workers == ThreadPoolStrategy().workers
     assert ours.ThreadPoolMixIn.daemon_threads is False
     assert not hasattr(ours.ThreadPoolMixIn, "daemon")
-    seen: list[bool] = []
-    with ours.ThreadPoolTCPServer(
-        ANYWHERE, answering(lambda request: seen.append(threading.current_thread().daemon))
-    ) as server:
+    seen: list[threading.Thread] = []
+    handler = answering(lambda _request: seen.append(threading.current_thread()))
+    with ours.ThreadPoolTCPServer(ANYWHERE, handler) as server:
         server.daemon_threads = 1  # type: ignore[assignment]
         with serving(server):
             assert ask(server, b"") == b""
-    assert seen == [True]
+    (thread,) = seen
+    assert thread.daemon
+    thread.join(FAILSAFE)  # nobody has waited for it, by its definition
 
 
 @attrs.frozen
