@@ -3,6 +3,7 @@
 import contextlib
 import os
 import random
+import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from sockserve._loop.loop import EventLoop
 from sockserve._loop.pollers import EDGE, NOT_THERE, Poller, SelectorsPoller, default_poller
 from sockserve._loop.timers import Timer, Timers
 from sockserve._loop.wakeup import Wakeup
+from sockserve._serving.signals import wake_on_signals
 from sockserve.abc import READ, WRITE
 
 POLLERS = {"best": default_poller, "selectors": SelectorsPoller}
@@ -122,6 +124,29 @@ def test_an_idle_loop_waits_once_without_a_limit() -> None:
     loop.run(lambda: next(rounds))
     assert poller.timeouts == [None, None]
     assert poller.closed
+
+
+def test_a_signal_just_before_the_wait_ends_it_whoever_else_is_told() -> None:
+    """The program has its own `set_wakeup_fd`, which is told too, and is in place again at the end."""
+    mine, theirs = socket.socketpair()
+    mine.setblocking(False)
+    theirs.setblocking(False)
+    loop = EventLoop()
+    before = signal.signal(signal.SIGUSR1, lambda number, frame: None), signal.set_wakeup_fd(theirs.fileno())
+    try:
+        with mine, theirs, loop.opened():
+            with wake_on_signals(loop):
+                signal.raise_signal(
+                    signal.SIGUSR1
+                )  # its handler has run when this returns: nothing is left to end
+                loop._step()
+                assert mine.recv(10) == bytes([signal.SIGUSR1])
+                signal.raise_signal(signal.SIGUSR1)
+            assert mine.recv(10) == bytes([signal.SIGUSR1])
+            assert signal.set_wakeup_fd(-1) == theirs.fileno()
+    finally:
+        signal.signal(signal.SIGUSR1, before[0])
+        signal.set_wakeup_fd(before[1])
 
 
 def test_what_is_closed_or_watched_otherwise_is_unwatched_too(make_poller: Callable[[], Poller]) -> None:
