@@ -136,9 +136,7 @@ def test_a_signal_just_before_the_wait_ends_it_whoever_else_is_told() -> None:
     try:
         with mine, theirs, loop.opened():
             with wake_on_signals(loop):
-                signal.raise_signal(
-                    signal.SIGUSR1
-                )  # its handler has run when this returns: nothing is left to end
+                signal.raise_signal(signal.SIGUSR1)  # its handler has run: nothing is left to end
                 loop._step()
                 assert mine.recv(10) == bytes([signal.SIGUSR1])
                 signal.raise_signal(signal.SIGUSR1)
