@@ -5,6 +5,7 @@ import os
 import random
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 
@@ -20,6 +21,9 @@ from sockserve._loop.timers import Timer, Timers
 from sockserve._loop.wakeup import Wakeup
 from sockserve._serving.signals import wake_on_signals
 from sockserve.abc import READ, WRITE
+
+assert sys.platform != "win32"  # the suite needs POSIX; see CONTRIBUTING.md
+
 
 POLLERS = {"best": default_poller, "selectors": SelectorsPoller}
 

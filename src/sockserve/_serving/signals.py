@@ -8,6 +8,7 @@ thread serves.
 
 import contextlib
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
@@ -67,7 +68,10 @@ def wake_on_signals(loop: EventLoop) -> Iterator[None]:
         yield
         return
     theirs = signal.set_wakeup_fd(loop.wakeup_fileno, warn_on_full_buffer=False)
-    loop.forward_signals(theirs)
+    if sys.platform == "win32" and theirs != -1:  # perhaps a socket, to which os.write cannot pass anything on
+        signal.set_wakeup_fd(theirs)
+    else:
+        loop.forward_signals(theirs)
     try:
         yield
     finally:
