@@ -125,6 +125,17 @@ def test_exhaustion_that_lets_some_through_is_still_one_event() -> None:
     assert bench.core.names() == ["AcceptPaused", "AcceptResumed"]
 
 
+def test_exhaustion_is_over_also_where_nobody_looks_at_the_queue_again() -> None:
+    """The one client that waited has filled the runner, or was the last."""
+    bench = Bench()
+    bench.listener.queue = [_error("EMFILE"), 1]
+    bench.on_admit = lambda: setattr(bench.runner, "full", True)
+    bench.rounds(3)
+    assert (bench.admitted, bench.core.names()) == ([1], ["AcceptPaused"])
+    bench.rounds(2)
+    assert bench.core.names() == ["AcceptPaused", "AcceptResumed"]
+
+
 def test_exhaustion_is_over_after_a_while_without_a_failure() -> None:
     """Also where the queue is never empty."""
     bench = Bench()

@@ -3,7 +3,9 @@
 import contextlib
 import os
 import random
+import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 
@@ -17,7 +19,11 @@ from sockserve._loop.loop import EventLoop
 from sockserve._loop.pollers import NOT_THERE, Poller, SelectorsPoller, default_poller
 from sockserve._loop.timers import Timer, Timers
 from sockserve._loop.wakeup import Wakeup
+from sockserve._serving.signals import wake_on_signals
 from sockserve.abc import EDGE, READ, WRITE
+
+assert sys.platform != "win32"  # the suite needs POSIX; see CONTRIBUTING.md
+
 
 POLLERS = {"best": default_poller, "selectors": SelectorsPoller}
 
@@ -122,6 +128,48 @@ def test_an_idle_loop_waits_once_without_a_limit() -> None:
     loop.run(lambda: next(rounds))
     assert poller.timeouts == [None, None]
     assert poller.closed
+
+
+def test_a_signal_just_before_the_wait_ends_it_whoever_else_is_told() -> None:
+    """The program has its own `set_wakeup_fd`, which is told too, and is in place again at the end."""
+    mine, theirs = socket.socketpair()
+    mine.setblocking(False)
+    theirs.setblocking(False)
+    loop = EventLoop()
+    before = signal.signal(signal.SIGUSR1, lambda number, frame: None), signal.set_wakeup_fd(theirs.fileno())
+    try:
+        with mine, theirs, loop.opened():
+            with wake_on_signals(loop):
+                signal.raise_signal(signal.SIGUSR1)  # its handler has run: nothing is left to end
+                loop._step()
+                assert mine.recv(10) == bytes([signal.SIGUSR1])
+                signal.raise_signal(signal.SIGUSR1)
+            assert mine.recv(10) == bytes([signal.SIGUSR1])
+            assert signal.set_wakeup_fd(-1) == theirs.fileno()
+    finally:
+        signal.signal(signal.SIGUSR1, before[0])
+        signal.set_wakeup_fd(before[1])
+
+
+def test_what_is_closed_or_watched_otherwise_is_unwatched_too(make_poller: Callable[[], Poller]) -> None:
+    """Unwatching is for cleaning up: it does not ask in what state things are."""
+    loop = EventLoop(make_poller)
+    left, right = socket.socketpair()
+    reported: list[int] = []
+    with left, right, loop.opened():
+        loop.watch(left.fileno(), reported.append, WRITE)
+        loop.call_soon_threadsafe(lambda: None)
+        loop._step()
+        assert reported == [WRITE]
+        loop.unwatch(left.fileno())
+        loop.unwatch(left.fileno())
+        fd = right.fileno()
+        loop.watch(fd, reported.append)
+        right.close()
+        loop.unwatch(fd)
+        loop.call_soon_threadsafe(lambda: None)
+        loop._step()
+    assert reported == [WRITE]
 
 
 def test_timers_run_in_order_of_time_then_of_asking() -> None:

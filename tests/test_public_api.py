@@ -93,6 +93,39 @@ def test_importing_has_no_effects() -> None:
     subprocess.run([sys.executable, "-c", _IMPORT, count.stdout.decode().strip()], check=True, env=plain)
 
 
+_IMPORT_DROP_IN = """
+import sys, threading
+import sockserve
+assert not any(name.startswith("sockserve.socketserver") for name in sys.modules)
+import sockserve.socketserver
+assert "socketserver" not in sys.modules
+assert threading.active_count() == 1
+"""
+
+
+def test_the_drop_in_module_stands_alone() -> None:
+    """The package does not load it, and it does not load what it stands for."""
+    subprocess.run([sys.executable, "-c", _IMPORT_DROP_IN], check=True)
+
+
+def test_the_surface_of_the_drop_in_module() -> None:
+    """Everything that it shows has its real place, and nothing public is there by accident."""
+    from sockserve import socketserver
+
+    shown = {
+        name
+        for name, value in vars(socketserver).items()
+        if not name.startswith("_") and name != "time" and not inspect.ismodule(value)
+    }
+    assert shown == set(socketserver.__all__)
+    assert len(socketserver.__all__) == len(shown)
+    assert str(inspect.signature(socketserver.mixin_for)).startswith("(strategy: ")
+    assert list(inspect.signature(socketserver.mixin_for).parameters) == ["strategy", "name", "names"]
+    for name in shown:
+        found = getattr(socketserver, name)
+        assert found.__module__.startswith("sockserve.socketserver.")
+
+
 def test_the_package_is_typed() -> None:
     """py.typed is in place."""
     from importlib.resources import files

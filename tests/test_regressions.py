@@ -92,13 +92,14 @@ def test_a_signal_handler_may_stop_at_every_line_of_a_period(call: str) -> None:
             return trace
 
         server.request_stop()
+        before = sys.gettrace()
         sys.settrace(trace)
         try:
             server.serve_forever()
         except RuntimeError:
             assert call == "server_close"
         finally:
-            sys.settrace(None)
+            sys.settrace(before)  # coverage's own, for instance
         server.server_close()
         if lines < point:
             break

@@ -117,6 +117,20 @@ def test_a_connection_that_is_gone_before_it_is_tuned_is_one_lost_arrival(loopba
     listener.close()
 
 
+def test_a_descriptor_that_cannot_become_a_socket_is_closed(
+    loopback: TcpTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever stands in the way, a memory error for instance."""
+    listener = loopback.listen()
+    with socket.create_connection(listener.address) as client:
+        with monkeypatch.context() as patch:
+            patch.setattr("socket.socket", _fail)
+            with pytest.raises(LookupError):
+                listener.accept()
+        assert client.recv(1) == b""
+    listener.close()
+
+
 def test_a_socket_of_another_class_accepts_and_closes_by_its_own_methods() -> None:
     """No shortcut past what such a class may do there."""
     calls = []
@@ -153,7 +167,7 @@ def test_an_accept_that_fails_half_way_leaks_nothing(loopback: TcpTransport) -> 
     listener.close()
 
 
-def _fail(*_: object) -> Any:
+def _fail(*_: object, **__: object) -> Any:
     raise LookupError
 
 

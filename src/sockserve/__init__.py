@@ -18,6 +18,7 @@ from .errors import (
     RequestAborted,
     ServerStateError,
     SockserveError,
+    SockserveWarning,
 )
 from .handlers import BaseRequestHandler, DatagramRequestHandler, StreamRequestHandler
 from .observers import LogEvents, Observer, log_events
@@ -55,6 +56,7 @@ __all__ = (
     "Server",
     "ServerStateError",
     "SockserveError",
+    "SockserveWarning",
     "Stats",
     "StreamRequestHandler",
     "SyncStrategy",

@@ -11,6 +11,7 @@ error                 who is at fault                         when
 `DatagramTruncated`   the peer: a datagram beyond the limit   it is received
 `PeerGoneError`       the peer: it cannot be answered         the reply is sent
 `RequestAborted`      nobody: the server has stopped          the request waits
+`SockserveWarning`    the program: what has no effect          a class or an attribute is set
 ===================== ======================================= ==========================
 """
 
@@ -29,6 +30,7 @@ __all__ = (
     "RequestAborted",
     "ServerStateError",
     "SockserveError",
+    "SockserveWarning",
 )
 
 
@@ -110,3 +112,7 @@ class RequestAborted(SockserveError, ConnectionAbortedError):  # noqa: N818 - it
 
     Where the handler lets it through, the request counts as finished: it has not failed.
     """
+
+
+class SockserveWarning(UserWarning):
+    """The program has written something that has no effect, and probably means another thing."""

@@ -1,8 +1,10 @@
 """
 The default observer, which writes to the standard logging, and how observers are asked and called.
 
-logging is imported when there is something to write. What it hooks into os.fork costs a short child a tenth of its
-time (26 page faults of 230, measured), and a program that has not imported it has not configured it either.
+logging is used where the program has imported it. One that has not has not configured it either: then this
+module writes what logging's handler of last resort would, and where. Importing it here would cost each forked
+child a tenth of its time, by what it hooks into os.fork (26 page faults of 230, measured), and could not be put
+off until there is something to say: the want of descriptors that is to be reported would not let it be read.
 """
 
 import sys
@@ -17,7 +19,7 @@ from .events import Event
 if TYPE_CHECKING:
     import logging
 
-__all__ = ("LogEvents", "Observer", "SelectiveObserver", "load_logging", "log_events")
+__all__ = ("LogEvents", "Observer", "SelectiveObserver", "log_events")
 
 #: The levels of `logging`, by their documented numbers.
 DEBUG, INFO, WARNING, ERROR = 10, 20, 30, 40
@@ -97,14 +99,26 @@ _ROWS: dict[type[Event], tuple[int, str]] = {
 _OTHERS = (INFO, "{e!r}")
 
 
-def load_logging() -> None:
+def _get_logger() -> "Callable[[str], logging.Logger] | None":
     """
-    Import logging now.
+    Return ``logging.getLogger``, where that has been imported.
 
-    Before a fork in a process with other threads: one of them may be importing it, and the child, which does not
-    have that thread, would wait for it for ever.
+    It is among the last things that the module defines: another thread may be in the middle of importing it, or
+    may have been when this process was forked from that one.
     """
-    import logging  # noqa: F401, PLC0415 - see the module's docstring
+    found: Callable[[str], logging.Logger] | None = getattr(sys.modules.get("logging"), "getLogger", None)
+    return found
+
+
+def _write(name: str, level: int, text: str, error: BaseException | None) -> None:
+    """Write to the logger of this name, or to stderr as logging does for programs that have not configured it."""
+    get_logger = _get_logger()
+    if get_logger is not None:
+        get_logger(name).log(level, "%s", text, exc_info=error)
+    elif level >= WARNING and sys.stderr is not None:
+        sys.stderr.write(text + "\n")
+        if error is not None:
+            sys.__excepthook__(type(error), error, error.__traceback__)
 
 
 @attrs.frozen
@@ -118,25 +132,19 @@ class LogEvents:
 
     name: str = "sockserve"
 
-    @property
-    def logger(self) -> "logging.Logger":
-        """``logging.getLogger(name)``."""
-        import logging  # noqa: PLC0415 - see the module's docstring
-
-        return logging.getLogger(self.name)
-
     def wants(self, kind: type[Event]) -> bool:
         """Whether the logger would let events of *kind* through."""
         level = _ROWS.get(kind, _OTHERS)[0]
-        if sys.modules.get("logging") is None:
+        get_logger = _get_logger()
+        if get_logger is None:
             return level >= WARNING  # what a logger that nobody has touched lets through
-        return self.logger.isEnabledFor(level)
+        return get_logger(self.name).isEnabledFor(level)
 
     def __call__(self, event: Event) -> None:
         """Write *event*, with the traceback where it carries a handler's error."""
         level, text = _ROWS.get(type(event), _OTHERS)
         error = event.error if isinstance(event, events.HandlerFailed | events.VerifyFailed) else None
-        self.logger.log(level, "%s", text.format(e=event), exc_info=error)
+        _write(self.name, level, text.format(e=event), error)
 
 
 #: What servers use unless told otherwise: ``logging.getLogger("sockserve")``.
@@ -175,11 +183,11 @@ class Emitter:
             self._tell(repr(event), error)
 
     def _tell(self, what: str, error: Exception) -> None:
-        if not self._said:
-            self._said = True
-            log_events.logger.error(
-                "the observer %r failed at %s; its further failures are not logged",
-                self.observer,
-                what,
-                exc_info=error,
-            )
+        if self._said:
+            return
+        self._said = True
+        text = f"the observer {self.observer!r} failed at {what}; its further failures are not logged"
+        try:
+            _write(log_events.name, ERROR, text, error)
+        except Exception:  # noqa: BLE001, S110 - stderr is closed, for example: there is nobody left to tell
+            pass

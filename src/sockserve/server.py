@@ -232,8 +232,9 @@ def serve(*servers: AnyServer) -> None:
         raise OptionError("serve() needs at least one server")
     with contextlib.ExitStack() as stack:
         for server in servers:
-            if not server._life.is_open:
-                server.listen()
+            was_open = server._life.is_open
+            server.listen()
+            if not was_open:
                 stack.callback(server.server_close)
         _serve_on(servers[0]._life.loop if len(servers) == 1 else EventLoop(), servers)
 

@@ -66,6 +66,9 @@ _LOADED: tuple[tuple[str, str, str, Load, float, tuple[Target, ...]], ...] = (
      (_ratio("throughput", least=1.8), _ratio("cpu", most=0.6))),
     ("fork", "sockserve-fork", "stdlib-fork", _CONNECTIONS, 0.25, (_ratio("throughput", least=1.0),)),
     ("dns-bare", "bare-dns", "stdlib-sync-dns", _QUERIES, 10.0, ()),
+    ("shim-thread", "shim-thread", "stdlib-thread", _CONNECTIONS, 1.0, (_ratio("throughput", least=1.0),)),
+    ("shim-fork", "shim-fork", "stdlib-fork", _CONNECTIONS, 0.25, (_ratio("throughput", least=1.0),)),
+    ("shim-udp", "shim-udp", "stdlib-sync-dns", _QUERIES, 10.0, (_ratio("cpu", most=1.0),)),
     ("dns", "sockserve-sync-dns", "stdlib-sync-dns", _QUERIES, 10.0, (_ratio("cpu", most=0.8),)),
 )  # fmt: skip
 

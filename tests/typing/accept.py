@@ -5,6 +5,7 @@ import http.server
 import pathlib
 import socket
 import socketserver
+import sys
 from typing import Any, ClassVar, assert_type
 
 from sockserve import (
@@ -29,6 +30,7 @@ from sockserve import (
     log_events,
     serve,
 )
+from sockserve import socketserver as shim
 
 ADDRESS = ("127.0.0.1", 0)
 Packet = tuple[bytes, socket.socket]
@@ -149,3 +151,93 @@ def _loop_and_core(server: Server[socket.socket, InetAddress]) -> tuple[abc.Loop
     loop: abc.Loop = server._life.loop
     core: abc.Core = server._core
     return loop, core, ThreadStrategy().start(loop, core)
+
+
+# The inheritable servers: each name with its real type, as the standard library's annotations have it.
+
+
+class Lines(shim.StreamRequestHandler):
+    timeout: ClassVar[float | None] = 5
+
+    def handle(self) -> None:
+        for line in self.rfile:
+            assert_type(line, bytes)
+            self.wfile.write(line)
+
+
+class Datagrams(shim.DatagramRequestHandler):
+    def handle(self) -> None:
+        assert_type(self.packet, bytes)
+        assert_type(self.socket, socket.socket)
+
+
+class Mine(shim.ThreadingMixIn, shim.TCPServer):
+    allow_reuse_address = True
+    daemon_threads = True
+    timeout: float | None = 5
+    extra: int = 3
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        sock, address = super().get_request()
+        sock.settimeout(5)
+        return sock, address
+
+    def process_request(self, request: socket.socket | Packet, client_address: Any) -> None:
+        super().process_request(request, client_address)
+
+    def serve_forever(self, poll_interval: float = 0.5) -> None:
+        super().serve_forever(poll_interval)
+
+    def server_close(self) -> None:
+        super().server_close()
+
+
+with Mine(ADDRESS, Lines) as mine:
+    assert_type(mine, Mine)
+    assert_type(mine.extra, int)
+    assert_type(mine.socket, socket.socket)
+    assert_type(mine.fileno(), int)
+    mine.serve_forever()
+
+assert_type(shim.TCPServer(("", 0), http.server.SimpleHTTPRequestHandler), shim.TCPServer)
+shim.TCPServer(ADDRESS, functools.partial(http.server.SimpleHTTPRequestHandler, directory="/tmp"))
+shim.TCPServer(ADDRESS, lambda request, address, server: None, bind_and_activate=False)
+
+
+class PooledHttp(shim.ThreadPoolMixIn, http.server.HTTPServer):
+    workers = 5
+
+
+class Mixed(shim.ThreadingMixIn, socketserver.UDPServer): ...
+
+
+class MixedTheOtherWay(socketserver.ThreadingMixIn, shim.TCPServer): ...
+
+
+class Bounded(shim.StrategyMixIn, strategy=ThreadPoolStrategy(workers=3), names={"daemon": "daemon_threads"}):
+    workers: int
+
+
+class BoundedServer(Bounded, shim.TCPServer):
+    workers = 7
+
+
+assert_type(shim.mixin_for(SyncStrategy()), type[shim.StrategyMixIn])
+assert_type(BoundedServer(ADDRESS, Lines).workers, int)
+assert_type(shim.ThreadingTCPServer(ADDRESS, Lines).daemon_threads, bool)
+assert_type(shim.ThreadingUDPServer(ADDRESS, Datagrams).max_packet_size, int)
+assert_type(shim.ThreadPoolTCPServer(ADDRESS, Lines).workers, int)
+assert_type(shim.ThreadPoolUDPServer(ADDRESS, Datagrams).daemon_threads, bool)
+assert_type(shim.UDPServer(ADDRESS, Datagrams).get_request(), tuple[Packet, Any])
+
+if sys.platform != "win32":
+    assert_type(shim.UnixStreamServer("/tmp/s", Lines).address_family, int)
+    assert_type(shim.UnixDatagramServer(b"/tmp/s", Datagrams).get_request(), tuple[Packet, Any])
+    assert_type(shim.ThreadingUnixStreamServer("/tmp/s", Lines).block_on_close, bool)
+    assert_type(shim.ThreadingUnixDatagramServer("/tmp/s", Datagrams).daemon_threads, bool)
+    assert_type(shim.ThreadPoolUnixStreamServer("/tmp/s", Lines).workers, int)
+    assert_type(shim.ThreadPoolUnixDatagramServer("/tmp/s", Datagrams).workers, int)
+    assert_type(shim.ForkingTCPServer(ADDRESS, Lines).active_children, set[int] | None)
+    assert_type(shim.ForkingUDPServer(ADDRESS, Datagrams).max_children, int)
+    assert_type(shim.ForkingUnixStreamServer("/tmp/s", Lines).collect_children(), None)
+    assert_type(shim.ForkingUnixDatagramServer("/tmp/s", Datagrams).timeout, float | None)

@@ -17,6 +17,7 @@ from sockserve import (
     log_events,
     serve,
 )
+from sockserve import socketserver as shim
 
 ADDRESS = ("127.0.0.1", 0)
 
@@ -70,3 +71,27 @@ class Wrong(StreamRequestHandler[InetAddress]):
     def handle(self) -> None:
         self.client_address.uid  # E: attr-defined
         self.wfile.write("text")  # E: arg-type
+
+
+# The inheritable servers.
+
+
+class Lines(shim.StreamRequestHandler): ...
+
+
+shim.TCPServer("/tmp/s", Lines)  # E: arg-type
+shim.TCPServer(Lines, ADDRESS)  # E: arg-type  # E: arg-type
+shim.UnixStreamServer(ADDRESS, Lines)  # E: arg-type
+shim.ThreadingTCPServer(ADDRESS, Lines).workers  # E: attr-defined
+shim.ThreadPoolTCPServer(ADDRESS, Lines).daemon  # E: attr-defined
+shim.TCPServer(ADDRESS, Lines).alow_reuse_address = True  # E: attr-defined
+shim.ThreadingTCPServer(ADDRESS, Lines).daemon_threads = "no"  # E: assignment
+shim.SelectorTCPServer(ADDRESS, Lines)  # E: attr-defined
+shim.mixin_for(ThreadPoolStrategy)  # E: arg-type
+shim.mixin_for(SyncStrategy(), nam="Mine")  # E: call-arg
+
+
+class Late(shim.ThreadingMixIn, shim.TCPServer):
+    timeout = "soon"  # E: assignment
+
+    def process_request(self, request: int, client_address: object) -> None: ...  # E: override  # E: override

@@ -55,7 +55,7 @@ class Acceptor(Generic[R, A]):
     _attached: bool = attrs.field(init=False, default=False)
     _timer: Timer | None = attrs.field(init=False, default=None)
     _starved: bool = attrs.field(init=False, default=False)
-    _starved_at: float = attrs.field(init=False, default=0.0)
+    _calm: Timer | None = attrs.field(init=False, default=None)
     _lost: int = attrs.field(init=False, default=0)
     # An accept that finds nothing costs more than another wait (measured: 2.5 us, and 1.7). After one in vain some
     # wake-ups go without, twice as many each time; a batch that found more than one begins anew.
@@ -73,6 +73,7 @@ class Acceptor(Generic[R, A]):
         self._look_away()
         if self._timer is not None:
             self._timer.cancel()
+        self._calm_from(None)
 
     def _look_away(self) -> None:
         if self._fd >= 0:
@@ -124,8 +125,7 @@ class Acceptor(Generic[R, A]):
                 if not self._failed(error):
                     return
             else:
-                if self._lost or self._starved:
-                    self._succeeded()
+                self._lost = 0
                 admit(runner, arrival)
                 del arrival  # a batch may go on for long, and nothing of this request with it
                 if not self._attached:
@@ -145,33 +145,34 @@ class Acceptor(Generic[R, A]):
         if action is AcceptAction.STOP:
             raise error
         self._lost += 1
+        self._skip = 0
         if action is AcceptAction.RETRY and self._lost <= RETRIES:
             if self.core.wants(AcceptFailed):
                 self.core.emit(AcceptFailed(server_address=self.core.address, error=error))
             return True
         self._look_away()
-        now = self.loop.time()
-        self._starved_at = now
-        self._timer = self.loop.call_at(now + PAUSE_SECONDS, self._go_on)
+        retry_at = self.loop.time() + PAUSE_SECONDS
+        self._timer = self.loop.call_at(retry_at, self._go_on)
+        self._calm_from(retry_at)
         if not self._starved:
             self._starved = True
             if self.core.wants(AcceptPaused):
                 self.core.emit(AcceptPaused(server_address=self.core.address, error=error, seconds=PAUSE_SECONDS))
         return False
 
-    def _succeeded(self) -> None:
+    def _calm_from(self, when: float | None) -> None:
         """
-        Take note of an arrival after a failure. It does not say that all is well.
+        Say that a want is over when nothing has failed for a while; None: there is none any more.
 
-        Where each client that leaves frees one descriptor for the next, accepting succeeds and fails by turns:
-        that is over when the queue has been emptied, or after a while without a failure.
+        One arrival does not say so: where each client that leaves frees one descriptor for the next, accepting
+        succeeds and fails by turns. A queue that was emptied does.
         """
-        self._lost = 0
-        self._skip = 0
-        if self._starved and self.loop.time() - self._starved_at >= CALM_SECONDS:
-            self._recovered()
+        if self._calm is not None:
+            self._calm.cancel()
+        self._calm = None if when is None else self.loop.call_at(when + CALM_SECONDS, self._recovered)
 
     def _recovered(self) -> None:
+        self._calm_from(None)
         self._starved = False
         if self.core.wants(AcceptResumed):
             self.core.emit(AcceptResumed(server_address=self.core.address))

@@ -133,6 +133,13 @@ class EventLoop:
         assert self._wakeup is not None
         return self._wakeup.sender_fileno()
 
+    def forward_signals(self, fd: int) -> None:
+        """Write the numbers of signals, that C code writes to our wake-up, to *fd* too; -1: of no later ones."""
+        assert self._wakeup is not None
+        if fd < 0:
+            self._wakeup.drain()
+        self._wakeup.forward = fd
+
     def run(self, done: Callable[[], bool]) -> None:
         """Open the loop, and serve callbacks until *done* says so; it is asked before every wait."""
         with self.opened():

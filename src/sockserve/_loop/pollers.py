@@ -57,7 +57,7 @@ class SelectorsPoller:
     edges = False
 
     def __init__(self) -> None:
-        self._selector = selectors.DefaultSelector()
+        self._selector: selectors.BaseSelector = selectors.DefaultSelector()
 
     def register(self, fd: int, mask: int, /) -> None:
         """Watch *fd*; `EDGE` is ignored."""

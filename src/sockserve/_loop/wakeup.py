@@ -1,8 +1,13 @@
 """Ending a loop's wait from anywhere: another thread, a signal handler, a worker."""
 
+import os
 import socket
 
 __all__ = ("Wakeup",)
+
+
+#: What `Wakeup.wake` writes: the number of no signal.
+_CALL = b"\0"
 
 
 class Wakeup:
@@ -17,6 +22,9 @@ class Wakeup:
         self._receiver.setblocking(False)
         self._sender.setblocking(False)
         self._pending = False
+        #: Whom to tell which signals came, where `signal.set_wakeup_fd` has made C code write their numbers here
+        #: rather than there; -1 for nobody.
+        self.forward = -1
 
     def fileno(self) -> int:
         """Return the descriptor to watch for reading."""
@@ -32,7 +40,7 @@ class Wakeup:
             return
         self._pending = True
         try:
-            self._sender.send(b"\0")
+            self._sender.send(_CALL)
         except OSError:
             pass  # full: readable already; closed: there is nobody to wake
 
@@ -45,10 +53,15 @@ class Wakeup:
         `wake` would be heard (seen, as a pool that stopped serving under load).
         """
         try:
-            self._receiver.recv(4096)
+            data = self._receiver.recv(4096)
         except BlockingIOError:
-            pass
+            data = b""
         self._pending = False
+        if self.forward >= 0 and (numbers := data.replace(_CALL, b"")):
+            try:
+                os.write(self.forward, numbers)
+            except OSError:
+                pass  # full or closed: as it would have been for C code
 
     def close(self) -> None:
         """Close both sockets."""

@@ -103,6 +103,7 @@ class ServerCore(Generic[R, A]):
     def forget_jobs(self) -> None:
         """In a forked process: the requests in flight are the parent's."""
         self._lock = threading.RLock()
+        self._accepted -= len(self._jobs)
         self._jobs = set()
 
     @property
@@ -195,8 +196,9 @@ class ServerCore(Generic[R, A]):
             self._jobs.discard(job)
         else:
             with self._lock:
-                self._jobs.discard(job)
-                self._failed += 1
+                if job in self._jobs:  # else it has been counted: something went wrong after its end, too
+                    self._jobs.discard(job)
+                    self._failed += 1
         on_idle = self.on_idle  # once: the loop may take it away at any time
         if on_idle is not None and not self._jobs:
             on_idle()

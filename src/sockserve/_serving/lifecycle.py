@@ -77,6 +77,7 @@ class Lifecycle(Generic[R, A]):
 
     def open(self) -> None:
         """See `Server.listen`."""
+        self._disinherit()
         with self._lock:
             if self._closed:
                 raise ServerStateError(f"{self.name()} is closed, for good; compose another")
@@ -103,6 +104,7 @@ class Lifecycle(Generic[R, A]):
             self._pid = os.getpid()
             self._service = None
             self._started = None
+            self.loop = EventLoop()  # the old one watches what is the parent's
             self.core.forget_jobs()
 
     # Being served.
@@ -150,7 +152,8 @@ class Lifecycle(Generic[R, A]):
 
     def _left(self) -> None:
         with self._lock:
-            assert self._service is not None
+            if self._service is None:
+                return  # in a process that a handler has forked: the service is the parent's
             self._expired = self._expired or self._service.expired
             # In this order, for `request_stop`, which takes no lock: a wish is for a period that can still hear.
             self._service = None

@@ -8,6 +8,7 @@ thread serves.
 
 import contextlib
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
@@ -57,20 +58,22 @@ def _is_ours() -> bool:
 @contextlib.contextmanager
 def wake_on_signals(loop: EventLoop) -> Iterator[None]:
     """
-    Let every signal end the wait of *loop*, in the main thread, unless the program uses that mechanism itself.
+    Let every signal end the wait of *loop*, in the main thread.
 
-    Without it a signal that comes between Python's last look and the wait is seen only when the wait ends, and on
-    Windows none ends a wait at all (`signal.set_wakeup_fd`).
+    Without it a signal that comes between Python's last look and the wait is seen only when the wait ends (met in
+    one run of a test in some hundred), and on Windows none ends a wait at all (`signal.set_wakeup_fd`). Where the
+    program uses that mechanism itself, as asyncio does, it is told all the same.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    ours = loop.wakeup_fileno
-    theirs = signal.set_wakeup_fd(ours, warn_on_full_buffer=False)
-    if theirs != -1:
+    theirs = signal.set_wakeup_fd(loop.wakeup_fileno, warn_on_full_buffer=False)
+    if sys.platform == "win32" and theirs != -1:  # perhaps a socket, to which os.write cannot pass anything on
         signal.set_wakeup_fd(theirs)
+    else:
+        loop.forward_signals(theirs)
     try:
         yield
     finally:
-        if theirs == -1:
-            signal.set_wakeup_fd(-1)
+        signal.set_wakeup_fd(theirs)
+        loop.forward_signals(-1)

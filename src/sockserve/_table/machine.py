@@ -142,13 +142,14 @@ _ROWS: dict[State, dict[Signal, Step]] = {
     State.ABANDONED: _ignored(State.ABANDONED, *_OUTSIDE),
 }
 
+
 def _plain(step: Step) -> tuple[int, int]:
     state, action = step
     return state.value, action.value
 
 
-#: By state, then by signal: next state and action. Plain numbers, and looked up without a call, since every request
-#: takes four steps: enum members as indices cost three times as much (measured).
+#: By state, then by signal: next state and action. Plain numbers, and looked up without a call, since every
+#: request takes four steps: enum members as indices cost three times as much (measured).
 TRANSITIONS: tuple[tuple[tuple[int, int], ...], ...] = tuple(
     tuple(_plain(_ROWS[state].get(signal, (state, Action.REJECT))) for signal in Signal) for state in State
 )

@@ -19,7 +19,7 @@ from typing import Final
 
 import attrs
 
-from ..abc import Job, Loop
+from ..abc import Job, Loop, Timer
 
 __all__ = ("Child", "Children", "Pipe", "has_pidfd")
 
@@ -52,7 +52,7 @@ def has_pidfd() -> bool:
 class Child:
     """One process that runs a job; the job's `Keeper`. Its pid is ours until we have reaped it."""
 
-    __slots__ = ("asked_to_end", "fd", "job", "pid", "siblings")
+    __slots__ = ("asked_to_end", "fd", "job", "pid", "retry", "siblings")
 
     def __init__(self, pid: int, job: Job, siblings: "Children") -> None:
         self.pid: Final = pid
@@ -60,6 +60,7 @@ class Child:
         self.siblings: Final = siblings
         self.fd = -1
         self.asked_to_end = False
+        self.retry: Timer | None = None
 
     def end_input(self) -> None:
         """Send SIGTERM, by which the child ends the input of its request."""
@@ -96,15 +97,13 @@ class Child:
         if sys.platform == "win32":
             raise NotImplementedError
         siblings = self.siblings
-        if self.pid not in siblings.by_pid:
-            return
         over, status = self.reap(os.WNOHANG)
         if over:
             siblings.remove(self, status)
         elif not siblings.pidfd:
             # It has closed its end of the pipe and lives: nothing tells when it ends, so it is asked.
             siblings.loop.unwatch(self.fd)
-            siblings.loop.call_at(siblings.loop.time() + _RETRY, self.check)
+            self.retry = siblings.loop.call_at(siblings.loop.time() + _RETRY, self.check)
 
 
 def _has_pidfd() -> bool:
@@ -142,30 +141,36 @@ class Children:
             child.fd, writer = pipe
             os.close(writer)
         self.by_pid[pid] = child
-        job.disown(child)
-        self.watch(child)  # now: the descriptor that was just closed may have been the last to be had
+        try:
+            job.disown(child)
+        finally:
+            self.watch(child)  # now: the descriptor that was just closed may have been the last to be had
 
     def watch(self, child: Child) -> None:
         """Let the loop notice its end, now or as soon as there is a descriptor to be had."""
-        if child.pid not in self.by_pid:
-            return
-        if child.fd < 0:
-            try:
+        try:
+            if child.fd < 0:
                 child.fd = _pidfd_open(child.pid)
-            except ProcessLookupError:
-                child.check()
-                return
-            except OSError:
-                self.loop.call_at(self.loop.time() + _RETRY, lambda: self.watch(child))
-                return
-        self.loop.watch(child.fd, child.check)
+            self.loop.watch(child.fd, child.check)
+        except ProcessLookupError:
+            child.check()
+        except OSError:  # no descriptor, or no room in the poller
+            child.retry = self.loop.call_at(self.loop.time() + _RETRY, lambda: self.watch(child))
 
     def move(self, loop: Loop) -> None:
         """Let another loop notice their ends."""
         old, self.loop = self.loop, loop
         for child in tuple(self.by_pid.values()):
-            old.unwatch(child.fd)
+            self._let_go(child, old)
             self.watch(child)
+
+    def _let_go(self, child: Child, loop: Loop) -> None:
+        """Let *loop* forget this child: its descriptor, and what is to be tried again."""
+        if child.fd >= 0:
+            loop.unwatch(child.fd)
+        retry, child.retry = child.retry, None
+        if retry is not None:
+            retry.cancel()
 
     def remove(self, child: Child, status: int | None) -> None:
         """Forget one that has ended, and tell of it."""
@@ -175,8 +180,8 @@ class Children:
         self.ended(child, status)
 
     def _release(self, child: Child) -> None:
+        self._let_go(child, self.loop)
         if child.fd >= 0:
-            self.loop.unwatch(child.fd)
             os.close(child.fd)
             child.fd = -1
 

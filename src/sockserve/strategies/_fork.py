@@ -18,8 +18,7 @@ from .._validators import boolean, count
 from ..abc import Core, Job, Loop
 from ..errors import CompositionError
 from ..events import ChildDied, ForkedBesideThreads
-from ..observers import load_logging
-from ._children import Child, Children
+from ._children import Child, Children, Pipe
 
 __all__ = ("ForkStrategy",)
 
@@ -52,13 +51,18 @@ class ForkStrategy:
         if not hasattr(os, "fork"):
             raise CompositionError("ForkStrategy: this platform has no os.fork; use ThreadStrategy")
 
-    def start(self, loop: Loop, core: Core, /) -> "_ForkRunner":
+    def start(self, loop: Loop, core: Core, /) -> "ForkRunner":
         """Make the runner of one server."""
-        return _ForkRunner(self, loop, core)
+        return ForkRunner(self, loop, core)
 
 
 @attrs.define(eq=False)
-class _ForkRunner:
+class ForkRunner:
+    """
+    A process for each job. `enter_child` is to be overridden by who keeps signals in a way of his own (the
+    inheritable servers).
+    """
+
     options: ForkStrategy
     loop: Loop
     core: Core
@@ -74,31 +78,52 @@ class _ForkRunner:
     def submit(self, job: Job, /) -> None:
         if sys.platform == "win32":
             raise NotImplementedError
-        if not self._said and _other_threads():
+        if not self._said and _may_have_threads():
             self._report_threads()
         children = self._children
         pipe = None if children.pidfd else children.prepare()
         # What is in the buffers would otherwise be written twice.
         _flush()
-        # A signal must not meet the handlers of the parent in the child.
-        mask = signals.pthread_sigmask(SIG_BLOCK, _FOR_CHILDREN)
+        mask = signals.pthread_sigmask(SIG_BLOCK, ())
+        try:
+            # A signal must neither meet the handlers of the parent in the child, nor interrupt the parent by one
+            # that raises before it has taken note of the child.
+            signals.pthread_sigmask(SIG_BLOCK, _FOR_CHILDREN)
+            pid = self._fork(job, mask, pipe)
+            children.adopt(pid, job, pipe)
+        finally:
+            self.full = len(children.by_pid) >= self.options.max_children
+            signals.pthread_sigmask(SIG_SETMASK, mask)
+
+    def _fork(self, job: Job, mask: set[int], pipe: Pipe) -> int:
+        """Fork, and return the child's process id."""
+        if sys.platform == "win32":
+            raise NotImplementedError
         try:
             pid = os.fork()
-            if pid == 0:
-                _serve_in_child(self.core, self._relay, job, mask)
         except OSError:
-            children.cancel(pipe)
+            self._children.cancel(pipe)
             raise
-        finally:
-            signals.pthread_sigmask(SIG_SETMASK, mask)
-        children.adopt(pid, job, pipe)
-        self.full = len(children.by_pid) >= self.options.max_children
+        if pid == 0:
+            _serve_in_child(self, job, mask)
+        return pid
+
+    def enter_child(self, job: Job, mask: set[int]) -> None:
+        """Get ready to run *job*, in the child. *mask* is what the parent had blocked."""
+        self.core.enter_child(self._relay.send)
+        to_request = _ToRequest(job, os.getpid())
+        signals.signal(_SIGTERM, to_request)
+        signals.signal(_SIGQUIT, to_request)
+        # Also where the program has blocked them, to wait for them in a thread that the child does not have.
+        signals.pthread_sigmask(SIG_SETMASK, mask - _FOR_CHILDREN)
 
     def _report_threads(self) -> None:
-        self._said = True
-        load_logging()
-        if self.core.wants(ForkedBesideThreads):
-            self.core.emit(ForkedBesideThreads(server_address=self.core.address, threads=_other_threads()))
+        # CPython's count is that of the parent in a process that was forked beside threads itself.
+        others = threading.active_count() - 1
+        if others:
+            self._said = True
+            if self.core.wants(ForkedBesideThreads):
+                self.core.emit(ForkedBesideThreads(server_address=self.core.address, threads=others))
 
     def _ended(self, child: Child, status: int | None) -> None:
         """Take note of a child's end: its exit status, minus the signal's number, or None where unknown."""
@@ -128,13 +153,13 @@ class _ForkRunner:
         self._relay.close()
 
 
-def _active_count() -> int:
-    return threading.active_count() - 1
+def _always() -> int:
+    return 1
 
 
-#: How many threads the process has beside the main one. `threading.active_count` takes a lock and counts two
-#: tables, at each fork; CPython's own count has no public name.
-_other_threads: Callable[[], int] = getattr(_thread, "_count", _active_count)
+#: Whether it is worth asking for other threads, at each fork. `threading.active_count` takes a lock and counts two
+#: tables; CPython's own count has no public name, and costs nothing.
+_may_have_threads: Callable[[], int] = getattr(_thread, "_count", _always)
 
 #: Plain numbers, as all that a child touches: see `_signals`.
 _SIGINT, _SIGTERM, _SIGQUIT = (int(getattr(signal, name, 0)) for name in ("SIGINT", "SIGTERM", "SIGQUIT"))
@@ -147,17 +172,10 @@ _REPORTED = (0, 1, None)
 _SUCCESS = (0, None)
 
 
-def _serve_in_child(core: Core, relay: "_StopRelay", job: Job, mask: set[int]) -> NoReturn:
-    if sys.platform == "win32":
-        raise NotImplementedError
+def _serve_in_child(runner: ForkRunner, job: Job, mask: set[int]) -> NoReturn:
     status = 1
     try:
-        core.enter_child(relay.send)
-        to_request = _ToRequest(job, os.getpid())
-        signals.signal(_SIGTERM, to_request)
-        signals.signal(_SIGQUIT, to_request)
-        # Also where the program has blocked them, to wait for them in a thread that the child does not have.
-        signals.pthread_sigmask(SIG_SETMASK, mask - _FOR_CHILDREN)
+        runner.enter_child(job, mask)
         status = 0 if job.run() else 1
     except BaseException as error:
         sys.excepthook(type(error), error, error.__traceback__)
@@ -232,7 +250,11 @@ class _StopRelay:
             pass
 
     def _receive(self, _mask: int) -> None:
-        for (grace,) in _GRACE.iter_unpack(os.read(self._reader, _GRACE.size * 64)):
+        try:
+            wishes = os.read(self._reader, _GRACE.size * 64)
+        except BlockingIOError:  # another copy of this process has taken them
+            return
+        for (grace,) in _GRACE.iter_unpack(wishes):
             self.core.request_stop(None if math.isnan(grace) else grace)
 
     def close(self) -> None:

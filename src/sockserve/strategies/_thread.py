@@ -28,13 +28,18 @@ class ThreadStrategy:
     daemon: bool = attrs.field(default=False, validator=boolean)
     block_on_close: bool = attrs.field(default=True, validator=boolean)
 
-    def start(self, loop: Loop, core: Core, /) -> "_ThreadRunner":
+    def start(self, loop: Loop, core: Core, /) -> "ThreadRunner":
         """Make the runner of one server."""
-        return _ThreadRunner(self, loop)
+        return ThreadRunner(self, loop)
 
 
 @attrs.define(eq=False)
-class _ThreadRunner:
+class ThreadRunner:
+    """
+    A thread for each job. `thread_for`, `note` and `forget` are to be overridden by who names, makes or counts
+    threads in a way of his own (the inheritable servers).
+    """
+
     options: ThreadStrategy
     loop: Loop
     _awaited: set[threading.Thread] = attrs.field(init=False, factory=set)
@@ -42,16 +47,31 @@ class _ThreadRunner:
     full = False
 
     def submit(self, job: Job, /) -> None:
-        if self.options.daemon or not self.options.block_on_close:
-            threading.Thread(target=job.run, name=_NAME, daemon=self.options.daemon).start()
-            return
-        thread = threading.Thread(target=self._run, args=(job,), name=_NAME, daemon=False)
-        self._awaited.add(thread)
+        """See `sockserve.abc.Runner.submit`."""
+        thread = self.thread_for(job)
+        self.note(job, thread)
         try:
             thread.start()
         except BaseException:  # "can't start new thread": the request is refused, and nobody may wait for this
-            self._awaited.discard(thread)
+            self.forget(job, thread)
             raise
+
+    def thread_for(self, job: Job) -> threading.Thread:
+        """Make the thread that will run *job*."""
+        target, args = (self._run, (job,)) if self._awaits() else (job.run, ())
+        return threading.Thread(target=target, args=args, name=_NAME, daemon=self.options.daemon)
+
+    def note(self, job: Job, thread: threading.Thread) -> None:
+        """Take note of a thread that is about to start."""
+        if self._awaits():
+            self._awaited.add(thread)
+
+    def forget(self, job: Job, thread: threading.Thread) -> None:
+        """Take note that a thread could not be started."""
+        self._awaited.discard(thread)
+
+    def _awaits(self) -> bool:
+        return self.options.block_on_close and not self.options.daemon
 
     def _run(self, job: Job) -> None:
         try:
@@ -63,6 +83,7 @@ class _ThreadRunner:
         self.loop = loop
 
     def close(self, deadline: float | None, /) -> None:
+        """See `sockserve.abc.Runner.close`."""
         join_all(tuple(self._awaited), deadline, self.loop.time)
 
 

@@ -75,14 +75,17 @@ class AdoptedTransport:
         sock = self._take()
         try:
             self._check_again(sock)
-            if self.configure is not None:
-                self.configure(sock)
-            return _stream_listener(sock) if self._stream else _datagram_listener(sock)
         except (CompositionError, OSError) as error:
             self._give_back(sock)
             raise ListenError(errno.EBADF, self.sock_or_fd, f"it is another socket by now ({error})") from error
-        except BaseException:
+        try:
+            if self.configure is not None:
+                self.configure(sock)
+            return _stream_listener(sock) if self._stream else _datagram_listener(sock)
+        except BaseException as error:
             self._give_back(sock)
+            if isinstance(error, OSError):
+                raise ListenError.from_os_error(error, self.sock_or_fd) from error
             raise
 
     def _take(self) -> socket.socket:
@@ -91,7 +94,7 @@ class AdoptedTransport:
             raise ListenError(errno.EBUSY, self.sock_or_fd, what)
         try:
             if isinstance(self.sock_or_fd, socket.socket):
-                return _wrap(os.dup(self.sock_or_fd.fileno()))
+                return _duplicate(self.sock_or_fd)
             sock = _wrap(self.sock_or_fd)
         except OSError as error:
             raise ListenError.from_os_error(error, self.sock_or_fd) from error
@@ -136,6 +139,15 @@ def _wrap(fd: int) -> socket.socket:
     if sock.gettimeout() is not None:
         sock.setblocking(blocking)
     return sock
+
+
+def _duplicate(sock: socket.socket) -> socket.socket:
+    fd = os.dup(sock.fileno())
+    try:
+        return _wrap(fd)
+    except BaseException:
+        os.close(fd)
+        raise
 
 
 def _blocking(fd: int) -> bool:

@@ -1,0 +1,105 @@
+"""The servers of the table. Written by `_generate` from `_table`: not to be edited."""
+
+import os
+import socket
+import sys
+
+from ..strategies import ThreadPoolStrategy
+from ._servers import TCPServer, UDPServer
+from ._strategy_mixin import StrategyMixIn
+from ._threading import ThreadingMixIn
+
+__all__ = [
+    "TCPServer",
+    "ThreadPoolMixIn",
+    "ThreadPoolTCPServer",
+    "ThreadPoolUDPServer",
+    "ThreadingMixIn",
+    "ThreadingTCPServer",
+    "ThreadingUDPServer",
+    "UDPServer",
+]
+
+
+class ThreadingTCPServer(ThreadingMixIn, TCPServer):
+    """TCP, each request in a new thread."""
+
+
+class ThreadingUDPServer(ThreadingMixIn, UDPServer):
+    """UDP, each request in a new thread."""
+
+
+class ThreadPoolMixIn(StrategyMixIn, strategy=ThreadPoolStrategy(), names={"daemon": "daemon_threads"}):
+    """
+    Answer requests in at most ``workers`` threads, which are reused: `sockserve.ThreadPoolStrategy`.
+
+    To be named before the server class.
+    """
+
+    workers: int
+    daemon_threads: bool
+
+
+class ThreadPoolTCPServer(ThreadPoolMixIn, TCPServer):
+    """TCP, requests in at most ``workers`` threads, which are reused."""
+
+
+class ThreadPoolUDPServer(ThreadPoolMixIn, UDPServer):
+    """UDP, requests in at most ``workers`` threads, which are reused."""
+
+
+if sys.platform != "win32" and hasattr(socket, "AF_UNIX"):
+    from ._servers import UnixDatagramServer, UnixStreamServer
+
+    __all__ += [
+        "ThreadPoolUnixDatagramServer",
+        "ThreadPoolUnixStreamServer",
+        "ThreadingUnixDatagramServer",
+        "ThreadingUnixStreamServer",
+        "UnixDatagramServer",
+        "UnixStreamServer",
+    ]
+
+    class ThreadingUnixStreamServer(ThreadingMixIn, UnixStreamServer):
+        """Unix stream sockets, each request in a new thread."""
+
+    class ThreadingUnixDatagramServer(ThreadingMixIn, UnixDatagramServer):
+        """Unix datagram sockets, each request in a new thread."""
+
+    class ThreadPoolUnixStreamServer(ThreadPoolMixIn, UnixStreamServer):
+        """Unix stream sockets, requests in at most ``workers`` threads, which are reused."""
+
+    class ThreadPoolUnixDatagramServer(ThreadPoolMixIn, UnixDatagramServer):
+        """Unix datagram sockets, requests in at most ``workers`` threads, which are reused."""
+
+
+if sys.platform != "win32" and hasattr(os, "fork"):
+    from ._forking import ForkingMixIn
+
+    __all__ += [
+        "ForkingMixIn",
+        "ForkingTCPServer",
+        "ForkingUDPServer",
+    ]
+
+    class ForkingTCPServer(ForkingMixIn, TCPServer):
+        """TCP, each request in a new process."""
+
+    class ForkingUDPServer(ForkingMixIn, UDPServer):
+        """UDP, each request in a new process."""
+
+
+if sys.platform != "win32" and hasattr(socket, "AF_UNIX") and hasattr(os, "fork"):
+    from ._forking import ForkingMixIn
+    from ._servers import UnixDatagramServer, UnixStreamServer
+
+    __all__ += [
+        "ForkingUnixDatagramServer",
+        "ForkingUnixStreamServer",
+    ]
+
+    class ForkingUnixStreamServer(ForkingMixIn, UnixStreamServer):
+        """Unix stream sockets, each request in a new process."""
+
+    class ForkingUnixDatagramServer(ForkingMixIn, UnixDatagramServer):
+        """Unix datagram sockets, each request in a new process."""

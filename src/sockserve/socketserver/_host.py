@@ -1,0 +1,286 @@
+"""Where a strategy works for a server that polls: its loop, its runner, and when the two get a turn."""
+
+import contextlib
+import math
+import operator
+import os
+import select
+import sys
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from typing import TypeAlias
+
+import attrs
+
+from .._loop.accept_errors import PAUSE_SECONDS
+from .._loop.pollers import Poller, PollerFactory, SelectorsPoller
+from .._loop.timers import Timer, Timers
+from .._loop.wakeup import Wakeup
+from ..abc import READ, Job, Loop, Runner, Strategy
+from ._job import Face
+from ._state import State, known_state, state_of
+
+__all__ = ("Host", "Row", "close_host", "host_of", "run_ready", "start_anew")
+
+#: Makes the runner for a strategy, and is given the one before, if the options of a server that serves changed.
+Start: TypeAlias = Callable[[Strategy, Loop, Face, Runner | None], Runner]
+
+
+def start_anew(strategy: Strategy, loop: Loop, face: Face, before: Runner | None) -> Runner:
+    """Start a strategy; what was submitted to the runner before stays there until the server is closed."""
+    return strategy.start(loop, face)
+
+
+class Row:
+    """
+    A strategy, and the class attributes that stand for its fields.
+
+    Args:
+        strategy: With the values that hold where a class says nothing else.
+        names: Field → attribute, for the fields whose documented attribute is called otherwise.
+        start: Makes the runner.
+    """
+
+    def __init__(
+        self, strategy: Strategy, names: Mapping[str, str] | None = None, start: Start = start_anew
+    ) -> None:
+        self.strategy = strategy
+        self.start = start
+        kind = type(strategy)
+        self.fields: tuple[str, ...] = (
+            tuple(each.name for each in attrs.fields(kind) if each.init) if attrs.has(kind) else ()
+        )
+        self.attributes = tuple((names or {}).get(field, field) for field in self.fields)
+        self._read: Callable[[object], object] = operator.attrgetter(*self.attributes) if self.fields else type
+        self._make: Callable[..., Strategy] = kind  # type: ignore[explicit-any]  # of whatever fields
+
+    def defaults(self) -> dict[str, object]:
+        """Return the class attributes and their values."""
+        values = (getattr(self.strategy, field) for field in self.fields)
+        return dict(zip(self.attributes, values, strict=True))
+
+    def read(self, server: object) -> object:
+        """Return the present values of all attributes as one value: to see whether something was changed."""
+        return self._read(server)
+
+    def strategy_for(self, server: object) -> Strategy:
+        """Return the strategy with the fields that the server's attributes say."""
+        changes = {}
+        for field, attribute in zip(self.fields, self.attributes, strict=True):
+            changes[field] = _as_option(getattr(self.strategy, field), getattr(server, attribute))
+        if not changes:
+            return self.strategy
+        return self._make(**changes)
+
+
+def _as_option(default: object, value: object) -> object:
+    """Take what class attributes are in use for: 0 and 1 for a bool, a large or infinite number for no limit."""
+    if isinstance(default, bool):
+        return bool(value)
+    if isinstance(default, int) and isinstance(value, int | float):
+        return int(min(value, 2**31 - 1))
+    return value
+
+
+if sys.platform != "win32" and hasattr(select, "poll"):
+
+    class PollPoller:
+        """poll(2), as bare as can be: it works between forks, where each step costs page faults."""
+
+        def __init__(self) -> None:
+            poll = select.poll()
+            self.register: Callable[[int, int], None] = poll.register
+            self.unregister: Callable[[int], None] = poll.unregister
+            self._poll = poll.poll
+
+        def wait(self, timeout: float | None, /) -> list[tuple[int, int]]:
+            """Poll."""
+            return self._poll(None if timeout is None else math.ceil(timeout * 1000))
+
+        def close(self) -> None:
+            """Nothing."""
+
+    #: One that needs no descriptor of its own, so that none can be left behind or shared across a fork.
+    _make_poller: PollerFactory = PollPoller
+else:
+    _make_poller = SelectorsPoller
+
+
+class HostLoop:
+    """Implements `sockserve.abc.Loop`: it runs when it is given a turn, or while the server waits for room."""
+
+    time = staticmethod(time.monotonic)
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._poller: Poller = _make_poller()
+        self._callbacks: dict[int, Callable[[int], object]] = {}
+        self._timers = Timers()
+        self._soon: deque[Callable[[], object]] = deque()
+        self._waited_for = False
+        #: Held for a turn: ``collect_children`` may be called by another thread than the one that serves.
+        self._turning = threading.Lock()
+
+    def watch(self, fd: int, callback: Callable[[int], object], /, mask: int = READ) -> None:
+        """See `sockserve.abc.Loop.watch`."""
+        self._poller.register(fd, mask)
+        self._callbacks[fd] = callback
+
+    def unwatch(self, fd: int, /) -> None:
+        """See `sockserve.abc.Loop.unwatch`."""
+        if self._callbacks.pop(fd, None) is not None:
+            self._poller.unregister(fd)
+
+    def call_at(self, when: float, callback: Callable[[], object], /) -> Timer:
+        """See `sockserve.abc.Loop.call_at`."""
+        return self._timers.add(when, callback)
+
+    def call_soon_threadsafe(self, callback: Callable[[], object], /) -> None:
+        """See `sockserve.abc.Loop.call_soon_threadsafe`."""
+        self._soon.append(callback)
+        self._state.wake()
+
+    def resume(self) -> None:
+        """See `sockserve.abc.Loop.resume`."""
+        if self._waited_for:
+            self._state.wake()
+
+    def run_ready(self) -> None:
+        """Make the calls that are due, without waiting."""
+        if (self._callbacks or self._timers.heap or self._soon) and self._turning.acquire(blocking=False):
+            try:
+                self._turn(0.0)
+            finally:
+                self._turning.release()
+
+    def wait_while(self, condition: Callable[[], bool], timeout: float | None) -> None:
+        """Wait, at most *timeout* seconds, until something happens that may have changed *condition*."""
+        with self._turning, self._hearing() as heard:
+            if not heard:
+                timeout = PAUSE_SECONDS if timeout is None else min(timeout, PAUSE_SECONDS)
+            # Looked at only now: what changes it from here on is heard.
+            self._turn(self._patience(timeout) if condition() else 0.0)
+
+    @contextlib.contextmanager
+    def _hearing(self) -> Iterator[bool]:
+        """Be woken by calls, if there is a descriptor to be had for it where nobody polls."""
+        wakeup, own = self._state.wakeup, None
+        if wakeup is None:
+            try:
+                wakeup = own = self._state.wakeup = Wakeup()
+            except OSError:
+                yield False
+                return
+        self._poller.register(wakeup.fileno(), READ)
+        self._waited_for = True
+        try:
+            yield True
+        finally:
+            self._waited_for = False
+            self._poller.unregister(wakeup.fileno())
+            wakeup.drain()
+            if own is not None:
+                self._state.wakeup = None
+                own.close()
+
+    def _patience(self, timeout: float | None) -> float | None:
+        if self._soon:
+            return 0.0
+        when = self._timers.next_due()
+        if when is None:
+            return timeout
+        left = max(0.0, when - self.time())
+        return left if timeout is None else min(left, timeout)
+
+    def _turn(self, patience: float | None) -> None:
+        for fd, mask in self._poller.wait(patience):
+            callback = self._callbacks.get(fd)
+            if callback is not None:
+                callback(mask)
+        if self._timers.heap:
+            self._timers.run(self.time())
+        for _ in range(len(self._soon)):
+            self._soon.popleft()()
+
+
+class Host:
+    """A row at work for one server, in one process."""
+
+    def __init__(self, row: Row, server: object) -> None:
+        self.row = row
+        self.loop = HostLoop(state_of(server))
+        self._face = Face(server)
+        self._read = row.read(server)
+        self.runner = row.start(row.strategy_for(server), self.loop, self._face, None)
+        self._runners = [self.runner]
+        # A server that is dropped without being closed leaves no descriptor and no idle thread behind.
+        self._finalizer = weakref.finalize(server, _release, self._runners, os.getpid())
+        self._finalizer.atexit = False
+
+    def follow(self, row: Row, server: object) -> None:
+        """Take note of options that were changed since the last request."""
+        read = row.read(server)
+        if read != self._read or row is not self.row:
+            self.runner = row.start(row.strategy_for(server), self.loop, self._face, self.runner)
+            self.row, self._read = row, read
+            if self.runner not in self._runners:
+                self._runners.append(self.runner)
+
+    @property
+    def full(self) -> bool:
+        """Whether no request can be taken now."""
+        return self.runner.full
+
+    def wait_for_room(self, timeout: float | None) -> None:
+        """Wait until a request has ended, somebody calls, or *timeout* is over."""
+        self.loop.wait_while(self._is_full, timeout)
+
+    def _is_full(self) -> bool:
+        return self.runner.full
+
+    def submit(self, job: Job) -> None:
+        """Hand a request to the strategy. Loops of others do not know of `full`: they wait here."""
+        while self.runner.full:
+            self.wait_for_room(None)
+        self.runner.submit(job)
+
+    def close(self) -> None:
+        """Wait as the strategy's options say, and release everything."""
+        self._finalizer.detach()
+        for runner in self._runners:
+            runner.close(None)
+
+
+def _release(runners: list[Runner], pid: int) -> None:
+    if pid == os.getpid():
+        for runner in runners:
+            runner.close(time.monotonic())
+
+
+def host_of(server: object, row: Row) -> Host:
+    """Return the server's host, made at the first request."""
+    state = state_of(server)
+    host = state.host
+    if host is None:
+        host = state.host = Host(row, server)
+    else:
+        host.follow(row, server)
+    return host
+
+
+def run_ready(server: object) -> None:
+    """Give the strategy's loop a turn, between two requests."""
+    state = known_state(server)
+    if state is not None and state.host is not None:
+        state.host.loop.run_ready()
+
+
+def close_host(server: object) -> None:
+    """Wait for the requests in flight, as the strategy's options say, and let go of the strategy."""
+    state = known_state(server)
+    if state is not None and state.host is not None:
+        host, state.host = state.host, None
+        host.close()

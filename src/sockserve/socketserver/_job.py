@@ -1,0 +1,150 @@
+"""
+What a strategy sees of these servers: a request on its way, and the server's face.
+
+Whatever the core's interfaces ask for is here and nowhere else in this package.
+"""
+
+import contextlib
+import os
+import socket
+import weakref
+from collections.abc import Callable, Sequence
+from typing import TypeAlias, cast
+
+from ..abc import Keeper, Listener
+from ..events import Event
+from ._state import state_of
+from ._types import Answerer, Polled
+
+__all__ = ("Face", "Run", "ServerJob", "answer", "answer_in_child", "answer_in_thread")
+
+#: How a request is answered: whether that went well.
+Run: TypeAlias = Callable[[object, object, object], bool]
+
+
+def answer(server: object, request: object, client_address: object) -> bool:
+    """Answer in a thread, by the method that programs override for that."""
+    cast("Answerer", server).process_request_thread(request, client_address)
+    return True
+
+
+def answer_in_thread(server: object, request: object, client_address: object) -> None:
+    """Answer, all of it; what the handler raises is reported."""
+    answerer = cast("Answerer", server)
+    try:
+        answerer.finish_request(request, client_address)
+    except Exception:  # noqa: BLE001 - whoever overrides handle_error reports it
+        answerer.handle_error(request, client_address)
+    finally:
+        answerer.shutdown_request(request)
+
+
+def answer_in_child(server: object, request: object, client_address: object) -> bool:
+    """Answer in a process of its own, whose exit status is the result."""
+    answerer = cast("Answerer", server)
+    ok = False
+    try:
+        answerer.finish_request(request, client_address)
+        ok = True
+    except Exception:  # noqa: BLE001 - whoever overrides handle_error reports it
+        answerer.handle_error(request, client_address)
+    except BaseException:  # noqa: BLE001, S110 - SystemExit, for example: this process is at its end anyway
+        pass
+    finally:
+        answerer.shutdown_request(request)
+    return ok
+
+
+class ServerJob:
+    """Implements `sockserve.abc.Job` by the server's documented methods."""
+
+    __slots__ = ("_keeper", "_run", "client_address", "request", "server")
+
+    def __init__(self, server: object, request: object, client_address: object, run: Run = answer) -> None:
+        self.server: object = server
+        self.request: object = request
+        self.client_address: object = client_address
+        self._run = run
+        self._keeper: Keeper | None = None
+
+    @property
+    def stream(self) -> bool:
+        """See `sockserve.abc.Job.stream`."""
+        return isinstance(self.request, socket.socket)
+
+    def replace(self, request: object, /) -> None:
+        """See `sockserve.abc.Job.replace`."""
+        self.request = request
+
+    def run(self) -> bool:
+        """See `sockserve.abc.Job.run`."""
+        return self._run(self.server, self.request, self.client_address)
+
+    def disown(self, keeper: Keeper, /) -> None:
+        """See `sockserve.abc.Job.disown`. What is not needed any more is not kept while the other process runs."""
+        self._keeper = keeper
+        server, request = self.server, self.request
+        self.server = self.request = None
+        cast("Answerer", server).close_request(request)
+
+    def settle(self, *, ok: bool) -> None:
+        """See `sockserve.abc.Job.settle`; nothing is counted here."""
+        self._keeper = None
+
+    def end_input(self) -> None:
+        """See `sockserve.abc.Job.end_input`."""
+        if self._keeper is not None:
+            self._keeper.end_input()
+        else:
+            self._shut(socket.SHUT_RD)
+
+    def abort(self) -> None:
+        """See `sockserve.abc.Job.abort`."""
+        if self._keeper is not None:
+            self._keeper.abort()
+        else:
+            self._shut(socket.SHUT_RDWR)
+
+    def _shut(self, how: int) -> None:
+        if isinstance(self.request, socket.socket):
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(self.request, how)
+
+
+class Face:
+    """
+    Implements `sockserve.abc.Core` for a server that reports by its own methods: no event is wanted.
+
+    It does not keep the server alive, which has it.
+    """
+
+    listeners: "Sequence[Listener[object, object]]" = ()
+
+    def __init__(self, server: object) -> None:
+        self._server = weakref.ref(server)
+
+    @property
+    def address(self) -> object:
+        """See `sockserve.abc.Core.address`."""
+        return getattr(self._server(), "server_address", None)
+
+    def wants(self, kind: type[Event], /) -> bool:
+        """See `sockserve.abc.Core.wants`."""
+        return False
+
+    def emit(self, event: Event, /) -> None:
+        """See `sockserve.abc.Core.emit`."""
+
+    def request_stop(self, grace: float | None = None, /) -> None:
+        """See `sockserve.abc.Core.request_stop`. No grace: what is in flight belongs to ``server_close``."""
+        server = self._server()
+        if server is not None:
+            cast("Polled", server)._BaseServer__shutdown_request = True
+            state_of(server).wake()
+
+    def enter_child(self, relay: Callable[[float | None], None], /) -> None:
+        """See `sockserve.abc.Core.enter_child`. The listener stays open, as the standard library leaves it."""
+        server = self._server()
+        assert server is not None
+        state_of(server).relay = relay  # a new state: this is another process
+        assert state_of(server).pid == os.getpid()

@@ -1,0 +1,109 @@
+"""
+What the module keeps for a server, in one private attribute of the instance that is made when it is needed.
+
+Nothing of it exists before a server serves, and nothing is shared across a fork: a process that finds the state of
+another begins with a new one.
+"""
+
+import os
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, cast
+
+from .._loop.accept_errors import AcceptAction
+from .._loop.wakeup import Wakeup
+from .._typing import override
+
+if TYPE_CHECKING:
+    from ._host import Host
+
+__all__ = ("LoopEnded", "State", "ask_to_leave", "known_state", "state_of")
+
+_ATTRIBUTE = "_sockserve"
+
+
+class State:
+    """What one process knows of one server."""
+
+    __slots__ = ("host", "lost", "pid", "relay", "thread", "used", "wakeup")
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        #: The thread that polls for this server now.
+        self.thread: int | None = None
+        self.wakeup: Wakeup | None = None
+        #: The strategy at work.
+        self.host: Host | None = None
+        #: How a forked child reaches the process that serves.
+        self.relay: Callable[[float | None], None] | None = None
+        #: Set where the last arrival could not be taken: what is to be done about it.
+        self.lost: AcceptAction | None = None
+        #: Attributes that have had their effect.
+        self.used: frozenset[str] = frozenset()
+
+    def wake(self) -> None:
+        """End the wait of whoever polls. Any thread, signal handlers too."""
+        wakeup = self.wakeup
+        if wakeup is not None:
+            wakeup.wake()
+
+    @property
+    def polls_here(self) -> bool:
+        """Whether the caller is, further up in its stack, the loop of this server."""
+        return self.thread == threading.get_ident()
+
+
+def known_state(server: object) -> State | None:
+    """Return the server's state, if this process has one."""
+    state = cast("State | None", vars(server).get(_ATTRIBUTE))
+    return state if state is not None and state.pid == os.getpid() else None
+
+
+def state_of(server: object) -> State:
+    """Return the server's state, a new one at first and in a process just forked."""
+    namespace = vars(server)
+    state = cast("State", namespace.get(_ATTRIBUTE) or namespace.setdefault(_ATTRIBUTE, State()))
+    if state.pid != os.getpid():
+        inherited, state = state, State()
+        state.used = inherited.used
+        namespace[_ATTRIBUTE] = state
+    return state
+
+
+class LoopEnded(threading.Event):
+    """
+    Set when a loop has ended. It also knows whether one has begun, since each one, a program's own copy of
+    ``serve_forever`` too, begins by clearing it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._began_in: int | None = None
+
+    @override
+    def clear(self) -> None:
+        self._began_in = os.getpid()
+        super().clear()
+
+    @property
+    def can_come(self) -> bool:
+        """Whether a loop of this process has begun: else waiting for its end may be waiting for ever."""
+        return self._began_in == os.getpid()
+
+
+def ask_to_leave(server: object, ended: threading.Event) -> bool:
+    """
+    Let the loop look at its flag, which is set already.
+
+    Returns:
+        Whether the caller is to wait for *ended*: not where it is the loop itself, runs in a child of the serving
+        process, or where nothing serves yet. The next loop then finds the flag and leaves at once.
+    """
+    state = state_of(server)
+    if state.relay is not None:
+        state.relay(None)
+        return False
+    state.wake()
+    if state.polls_here:
+        return False
+    return not isinstance(ended, LoopEnded) or ended.can_come
