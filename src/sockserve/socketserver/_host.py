@@ -90,6 +90,8 @@ if sys.platform != "win32" and hasattr(select, "poll"):
     class PollPoller:
         """poll(2), as bare as can be: it works between forks, where each step costs page faults."""
 
+        edges = False
+
         def __init__(self) -> None:
             poll = select.poll()
             self.register: Callable[[int, int], None] = poll.register
@@ -113,6 +115,7 @@ class HostLoop:
     """Implements `sockserve.abc.Loop`: it runs when it is given a turn, or while the server waits for room."""
 
     time = staticmethod(time.monotonic)
+    edges = False
 
     def __init__(self, state: State) -> None:
         self._state = state
@@ -137,6 +140,10 @@ class HostLoop:
     def call_at(self, when: float, callback: Callable[[], object], /) -> Timer:
         """See `sockserve.abc.Loop.call_at`."""
         return self._timers.add(when, callback)
+
+    def call_soon(self, callback: Callable[[], object], /) -> None:
+        """See `sockserve.abc.Loop.call_soon`."""
+        self._soon.append(callback)
 
     def call_soon_threadsafe(self, callback: Callable[[], object], /) -> None:
         """See `sockserve.abc.Loop.call_soon_threadsafe`."""

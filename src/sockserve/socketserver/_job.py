@@ -12,7 +12,10 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias, cast
 
 from ..abc import Keeper, Listener
-from ..events import Event
+from ..errors import RequestAborted
+from ..events import Event, HandlerSlow, RequestAbandoned
+from ..handlers import handler_name
+from ..observers import log_events
 from ._state import state_of
 from ._types import Answerer, Polled
 
@@ -33,6 +36,8 @@ def answer_in_thread(server: object, request: object, client_address: object) ->
     answerer = cast("Answerer", server)
     try:
         answerer.finish_request(request, client_address)
+    except RequestAborted:
+        pass  # the server has stopped: nothing has gone wrong
     except Exception:  # noqa: BLE001 - whoever overrides handle_error reports it
         answerer.handle_error(request, client_address)
     finally:
@@ -111,11 +116,15 @@ class ServerJob:
                 socket.socket.shutdown(self.request, how)
 
 
+#: Of a request that goes on, and of one that will not end: ``handle_error`` is for those that have failed.
+_LOGGED = (HandlerSlow, RequestAbandoned)
+
+
 class Face:
     """
-    Implements `sockserve.abc.Core` for a server that reports by its own methods: no event is wanted.
+    Implements `sockserve.abc.Core` for a server that reports by its own methods.
 
-    It does not keep the server alive, which has it.
+    What those have no name for is logged; no other event is wanted. It does not keep the server alive, which has it.
     """
 
     listeners: "Sequence[Listener[object, object]]" = ()
@@ -128,12 +137,18 @@ class Face:
         """See `sockserve.abc.Core.address`."""
         return getattr(self._server(), "server_address", None)
 
+    @property
+    def handler_name(self) -> str:
+        """See `sockserve.abc.Core.handler_name`."""
+        return handler_name(getattr(self._server(), "RequestHandlerClass", None))
+
     def wants(self, kind: type[Event], /) -> bool:
         """See `sockserve.abc.Core.wants`."""
-        return False
+        return kind in _LOGGED and log_events.wants(kind)
 
     def emit(self, event: Event, /) -> None:
         """See `sockserve.abc.Core.emit`."""
+        log_events(event)
 
     def request_stop(self, grace: float | None = None, /) -> None:
         """See `sockserve.abc.Core.request_stop`. No grace: what is in flight belongs to ``server_close``."""
