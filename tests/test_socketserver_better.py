@@ -31,7 +31,7 @@ from sockserve.socketserver import _polling
 
 assert sys.platform != "win32"  # the suite needs POSIX; see CONTRIBUTING.md
 
-NAMES = ["TCPServer", "ThreadingTCPServer", "ForkingTCPServer", "ThreadPoolTCPServer"]
+NAMES = ["TCPServer", "ThreadingTCPServer", "ForkingTCPServer", "ThreadPoolTCPServer", "SelectorTCPServer"]
 
 #: Far beyond what a test may take: what only a poll would notice is not noticed.
 NEVER = 1000

@@ -47,7 +47,7 @@ def ask(kind: str, port: int) -> str:
 
 
 @pytest.mark.parametrize("how", ["whole", "mixin"])
-@pytest.mark.parametrize("mixin", ["ThreadingMixIn", "ForkingMixIn", "ThreadPoolMixIn"])
+@pytest.mark.parametrize("mixin", ["ThreadingMixIn", "ForkingMixIn", "ThreadPoolMixIn", "SelectorMixIn"])
 @pytest.mark.parametrize("kind", ["http", "xmlrpc", "wsgi"])
 def test_a_server_of_the_standard_library(kind: str, mixin: str, how: str) -> None:
     """It answers, in a thread or in another process."""

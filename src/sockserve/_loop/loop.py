@@ -91,6 +91,10 @@ class EventLoop:
 
     # What servers use.
 
+    def callback_of(self, fd: int) -> Callable[[int], object] | None:
+        """Return what is called for *fd*; None where it is not watched."""
+        return self._callbacks.get(fd)
+
     def pause(self, resumed: Callable[[], object]) -> None:
         """Call *resumed* at the next `resume`."""
         self._paused.add(resumed)

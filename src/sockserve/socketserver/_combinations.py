@@ -4,12 +4,15 @@ import os
 import socket
 import sys
 
-from ..strategies import ThreadPoolStrategy
+from ..strategies import SelectorStrategy, ThreadPoolStrategy
 from ._servers import TCPServer, UDPServer
 from ._strategy_mixin import StrategyMixIn
 from ._threading import ThreadingMixIn
 
 __all__ = [
+    "SelectorMixIn",
+    "SelectorTCPServer",
+    "SelectorUDPServer",
     "TCPServer",
     "ThreadPoolMixIn",
     "ThreadPoolTCPServer",
@@ -48,10 +51,30 @@ class ThreadPoolUDPServer(ThreadPoolMixIn, UDPServer):
     """UDP, requests in at most ``workers`` threads, which are reused."""
 
 
+class SelectorMixIn(StrategyMixIn, strategy=SelectorStrategy()):
+    """
+    Answer all requests in the thread that serves, parked while they wait: `sockserve.SelectorStrategy`.
+
+    To be named before the server class.
+    """
+
+    slow: float
+
+
+class SelectorTCPServer(SelectorMixIn, TCPServer):
+    """TCP, all requests in the thread that serves, parked while they wait."""
+
+
+class SelectorUDPServer(SelectorMixIn, UDPServer):
+    """UDP, all requests in the thread that serves, parked while they wait."""
+
+
 if sys.platform != "win32" and hasattr(socket, "AF_UNIX"):
     from ._servers import UnixDatagramServer, UnixStreamServer
 
     __all__ += [
+        "SelectorUnixDatagramServer",
+        "SelectorUnixStreamServer",
         "ThreadPoolUnixDatagramServer",
         "ThreadPoolUnixStreamServer",
         "ThreadingUnixDatagramServer",
@@ -71,6 +94,12 @@ if sys.platform != "win32" and hasattr(socket, "AF_UNIX"):
 
     class ThreadPoolUnixDatagramServer(ThreadPoolMixIn, UnixDatagramServer):
         """Unix datagram sockets, requests in at most ``workers`` threads, which are reused."""
+
+    class SelectorUnixStreamServer(SelectorMixIn, UnixStreamServer):
+        """Unix stream sockets, all requests in the thread that serves, parked while they wait."""
+
+    class SelectorUnixDatagramServer(SelectorMixIn, UnixDatagramServer):
+        """Unix datagram sockets, all requests in the thread that serves, parked while they wait."""
 
 
 if sys.platform != "win32" and hasattr(os, "fork"):

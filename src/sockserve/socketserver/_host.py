@@ -16,14 +16,15 @@ from typing import TypeAlias
 import attrs
 
 from .._loop.accept_errors import PAUSE_SECONDS
+from .._loop.loop import EventLoop
 from .._loop.pollers import Poller, PollerFactory, SelectorsPoller
 from .._loop.timers import Timer, Timers
 from .._loop.wakeup import Wakeup
-from ..abc import READ, Job, Loop, Runner, Strategy
-from ._job import Face
+from ..abc import READ, Loop, LoopRunner, Runner, Strategy
+from ._job import Face, ServerJob
 from ._state import State, known_state, state_of
 
-__all__ = ("Host", "Row", "close_host", "host_of", "run_ready", "start_anew")
+__all__ = ("Host", "Row", "close_host", "host_of", "look_away", "run_ready", "start_anew")
 
 #: Makes the runner for a strategy, and is given the one before, if the options of a server that serves changed.
 Start: TypeAlias = Callable[[Strategy, Loop, Face, Runner | None], Runner]
@@ -223,6 +224,12 @@ class Host:
         self._read = row.read(server)
         self.runner = row.start(row.strategy_for(server), self.loop, self._face, None)
         self._runners = [self.runner]
+        #: Whether requests live in the thread that serves, and only while it does.
+        self.in_loop = isinstance(self.runner, LoopRunner)
+        self._loop: EventLoop | None = None
+        #: Makes the loop look away from the listener, while it serves.
+        self.door: Callable[[], object] | None = None
+        self._raised: BaseException | None = None
         # A server that is dropped without being closed leaves no descriptor and no idle thread behind.
         self._finalizer = weakref.finalize(server, _release, self._runners, os.getpid())
         self._finalizer.atexit = False
@@ -231,8 +238,10 @@ class Host:
         """Take note of options that were changed since the last request."""
         read = row.read(server)
         if read != self._read or row is not self.row:
-            self.runner = row.start(row.strategy_for(server), self.loop, self._face, self.runner)
+            loop = self._loop or self.loop
+            self.runner = row.start(row.strategy_for(server), loop, self._face, self.runner)
             self.row, self._read = row, read
+            self.in_loop = isinstance(self.runner, LoopRunner)
             if self.runner not in self._runners:
                 self._runners.append(self.runner)
 
@@ -248,11 +257,60 @@ class Host:
     def _is_full(self) -> bool:
         return self.runner.full
 
-    def submit(self, job: Job) -> None:
+    def submit(self, job: ServerJob) -> None:
         """Hand a request to the strategy. Loops of others do not know of `full`: they wait here."""
         while self.runner.full:
             self.wait_for_room(None)
-        self.runner.submit(job)
+        if not self.in_loop:
+            self.runner.submit(job)
+        elif self._loop is None:
+            self._run_to_its_end(job)
+        else:
+            self._begin(job)
+
+    def _begin(self, job: ServerJob) -> None:
+        try:
+            self.runner.submit(job)
+        except Exception:
+            raise
+        except BaseException as error:
+            if not job.over:
+                raise
+            self._raised = error  # the request has had its end already, and is not to be shut once more
+
+    def raise_what_ended_a_request(self) -> None:
+        """Raise what is not meant for a request alone, KeyboardInterrupt for example."""
+        if self._raised is not None:
+            error, self._raised = self._raised, None
+            raise error
+
+    def _run_to_its_end(self, job: ServerJob) -> None:
+        """Nobody serves by a loop of ours: run this request, and nothing else, until it has ended."""
+        loop = EventLoop()
+        with self.served_by(loop):
+            loop.call_soon(lambda: self.runner.submit(job))
+            loop.run(lambda: job.over)
+
+    @contextlib.contextmanager
+    def served_by(self, loop: EventLoop) -> Iterator[None]:
+        """Let requests live on *loop*, which waits for them until the end of the block. Then they are ended."""
+        self._loop = loop
+        self.runner.move(loop)
+        try:
+            yield
+        finally:
+            self.door = None
+            try:
+                self._leave()
+            finally:
+                self._loop = None
+                self.runner.move(self.loop)
+
+    def _leave(self) -> None:
+        for runner in self._runners:
+            if isinstance(runner, LoopRunner):
+                runner.leave()
+        self._runners[:] = [self.runner]  # the earlier ones, of other options, have nothing in flight any more
 
     def close(self) -> None:
         """Wait as the strategy's options say, and release everything."""
@@ -283,6 +341,13 @@ def run_ready(server: object) -> None:
     state = known_state(server)
     if state is not None and state.host is not None:
         state.host.loop.run_ready()
+
+
+def look_away(server: object) -> None:
+    """Let the loop that serves look away from the socket, which is about to be closed."""
+    state = known_state(server)
+    if state is not None and state.host is not None and state.host.door is not None:
+        state.host.door()
 
 
 def close_host(server: object) -> None:

@@ -19,7 +19,7 @@ from ..observers import log_events
 from ._state import state_of
 from ._types import Answerer, Polled
 
-__all__ = ("Face", "Run", "ServerJob", "answer", "answer_in_child", "answer_in_thread")
+__all__ = ("Face", "Run", "ServerJob", "answer", "answer_in_child", "answer_in_row", "answer_in_thread")
 
 #: How a request is answered: whether that went well.
 Run: TypeAlias = Callable[[object, object, object], bool]
@@ -29,6 +29,17 @@ def answer(server: object, request: object, client_address: object) -> bool:
     """Answer in a thread, by the method that programs override for that."""
     cast("Answerer", server).process_request_thread(request, client_address)
     return True
+
+
+def answer_in_row(server: object, request: object, client_address: object) -> bool:
+    """Answer in the loop's thread, which goes on after SystemExit as it does beside threads."""
+    pid = os.getpid()
+    try:
+        return answer(server, request, client_address)
+    except SystemExit:
+        if os.getpid() != pid:
+            raise  # of a process that the handler has forked: it is to end
+        return False
 
 
 def answer_in_thread(server: object, request: object, client_address: object) -> None:
@@ -63,7 +74,7 @@ def answer_in_child(server: object, request: object, client_address: object) -> 
 class ServerJob:
     """Implements `sockserve.abc.Job` by the server's documented methods."""
 
-    __slots__ = ("_keeper", "_run", "client_address", "request", "server")
+    __slots__ = ("_keeper", "_run", "client_address", "over", "request", "server")
 
     def __init__(self, server: object, request: object, client_address: object, run: Run = answer) -> None:
         self.server: object = server
@@ -71,6 +82,8 @@ class ServerJob:
         self.client_address: object = client_address
         self._run = run
         self._keeper: Keeper | None = None
+        #: Whether `run` has ended, in whatever way.
+        self.over = False
 
     @property
     def stream(self) -> bool:
@@ -83,7 +96,10 @@ class ServerJob:
 
     def run(self) -> bool:
         """See `sockserve.abc.Job.run`."""
-        return self._run(self.server, self.request, self.client_address)
+        try:
+            return self._run(self.server, self.request, self.client_address)
+        finally:
+            self.over = True
 
     def disown(self, keeper: Keeper, /) -> None:
         """See `sockserve.abc.Job.disown`. What is not needed any more is not kept while the other process runs."""
@@ -124,7 +140,8 @@ class Face:
     """
     Implements `sockserve.abc.Core` for a server that reports by its own methods.
 
-    What those have no name for is logged; no other event is wanted. It does not keep the server alive, which has it.
+    What those have no name for is logged; no other event is wanted. It does not keep the server alive, which has
+    it.
     """
 
     listeners: "Sequence[Listener[object, object]]" = ()

@@ -10,8 +10,8 @@ import os
 import selectors
 import threading
 import time
-from collections.abc import Iterator
-from typing import cast
+from collections.abc import Callable, Iterator
+from typing import TypeAlias, cast
 
 from .. import socketserver as names
 from .._loop.accept_errors import PAUSE_SECONDS, AcceptAction
@@ -20,23 +20,34 @@ from .._loop.wakeup import Wakeup
 from ._state import State, state_of
 from ._types import Polled
 
-__all__ = ("serve", "serve_one")
+__all__ = ("poll_server", "serve", "serve_one")
+
+#: Serves until the server's private flag is set.
+Wait: TypeAlias = Callable[[Polled, float | None], None]
 
 
-def serve(server: object, poll_interval: float | None) -> None:
-    """Do what ``serve_forever`` promises, for this module's servers and the standard library's."""
+def serve(server: object, poll_interval: float | None, wait: Wait | None = None) -> None:
+    """
+    Do what ``serve_forever`` promises, for this module's servers and the standard library's.
+
+    Args:
+        server: Of this module or the standard library's.
+        poll_interval: As of ``serve_forever``.
+        wait: What serves meanwhile; `poll_server` if not given.
+    """
     polled = cast("Polled", server)
     polled._BaseServer__is_shut_down.clear()
     try:
         # Asked for before it began: then there is nothing to do, and perhaps no socket any more.
         if not polled._BaseServer__shutdown_request:
-            _poll(polled, poll_interval)
+            (wait or poll_server)(polled, poll_interval)
     finally:
         polled._BaseServer__shutdown_request = False
         polled._BaseServer__is_shut_down.set()
 
 
-def _poll(server: Polled, poll_interval: float | None) -> None:
+def poll_server(server: Polled, poll_interval: float | None) -> None:
+    """Poll, until the server's private flag is set."""
     state = state_of(server)
     with names._ServerSelector() as selector, _woken(state) as wakeup:
         watch = Watch(server, state, selector, wakeup)

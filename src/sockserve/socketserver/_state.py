@@ -5,12 +5,14 @@ Nothing of it exists before a server serves, and nothing is shared across a fork
 another begins with a new one.
 """
 
+import contextlib
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, cast
 
 from .._loop.accept_errors import AcceptAction
+from .._loop.loop import EventLoop
 from .._loop.wakeup import Wakeup
 from .._typing import override
 
@@ -25,13 +27,15 @@ _ATTRIBUTE = "_sockserve"
 class State:
     """What one process knows of one server."""
 
-    __slots__ = ("host", "lost", "pid", "relay", "thread", "used", "wakeup")
+    __slots__ = ("host", "loop", "lost", "pid", "relay", "thread", "used", "wakeup")
 
     def __init__(self) -> None:
         self.pid = os.getpid()
         #: The thread that polls for this server now.
         self.thread: int | None = None
         self.wakeup: Wakeup | None = None
+        #: What waits in that thread, where it is a loop.
+        self.loop: EventLoop | None = None
         #: The strategy at work.
         self.host: Host | None = None
         #: How a forked child reaches the process that serves.
@@ -46,6 +50,18 @@ class State:
         wakeup = self.wakeup
         if wakeup is not None:
             wakeup.wake()
+        loop = self.loop
+        if loop is not None:
+            loop.wake()
+
+    @contextlib.contextmanager
+    def woken_by(self, loop: EventLoop) -> Iterator[None]:
+        """Let `wake` be heard by *loop*."""
+        before, self.loop = self.loop, loop
+        try:
+            yield
+        finally:
+            self.loop = before
 
     @property
     def polls_here(self) -> bool:

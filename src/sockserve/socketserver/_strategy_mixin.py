@@ -6,11 +6,13 @@ from typing import ClassVar, cast
 
 from .._typing import override
 from ..abc import Strategy
-from ._host import Row, close_host, host_of, run_ready
-from ._job import ServerJob, answer_in_thread
+from ._host import Row, close_host, host_of, look_away, run_ready
+from ._job import ServerJob, answer, answer_in_row, answer_in_thread
+from ._looping import serve_with
 from ._mistakes import warn_if_shadowed
-from ._polling import serve, serve_one
-from ._types import ClientAddress, Request, ServerBase
+from ._polling import serve_one
+from ._state import known_state
+from ._types import ClientAddress, Polled, Request, ServerBase
 
 __all__ = ("StrategyMixIn", "mixin_for")
 
@@ -44,10 +46,8 @@ class StrategyMixIn:
 
     def process_request(self, request: Request, client_address: ClientAddress) -> None:
         """Hand the request to the strategy."""
-        row = self._sockserve_row
-        if row is None:
-            raise TypeError(f"{type(self).__name__}: no strategy; derive from a mix-in made with one")
-        host_of(self, row).submit(ServerJob(self, request, client_address))
+        host = host_of(self, self._sockserve_row_of())
+        host.submit(ServerJob(self, request, client_address, answer_in_row if host.in_loop else answer))
 
     def process_request_thread(self, request: Request, client_address: ClientAddress) -> None:
         """Answer, where the strategy runs it; the handler's errors end here."""
@@ -58,11 +58,24 @@ class StrategyMixIn:
 
     def serve_forever(self, poll_interval: float = 0.5) -> None:
         """Serve until ``shutdown``; while the strategy is full nothing is accepted, and the kernel queues."""
-        serve(self, poll_interval)
+        serve_with(self._sockserve_row_of(), self, poll_interval)
 
     def handle_request(self) -> None:
         """Serve one request, when the strategy has room for it."""
         return serve_one(self)
+
+    def shutdown(self) -> None:
+        """
+        Let ``serve_forever`` return, and wait until it has.
+
+        Called in the thread that serves, where a table runs its requests, it only asks.
+        """
+        state = known_state(self)
+        if state is not None and state.polls_here:
+            cast("Polled", self)._BaseServer__shutdown_request = True
+            state.wake()
+        else:
+            cast("ServerBase", super()).shutdown()
 
     def service_actions(self) -> None:
         """Give the strategy its turn."""
@@ -71,8 +84,15 @@ class StrategyMixIn:
 
     def server_close(self) -> None:
         """Close the server, then wait for the requests in flight as the strategy's options say."""
+        look_away(self)
         cast("ServerBase", super()).server_close()
         close_host(self)
+
+    def _sockserve_row_of(self) -> Row:
+        row = self._sockserve_row
+        if row is None:
+            raise TypeError(f"{type(self).__name__}: no strategy; derive from a mix-in made with one")
+        return row
 
 
 def mixin_for(

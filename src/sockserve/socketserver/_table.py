@@ -70,4 +70,10 @@ STRATEGIES = (
         names={"daemon": "daemon_threads"},
         attributes={"workers": "int", "daemon_threads": "bool"},
     ),
+    Strategies(
+        prefix="Selector",
+        how="all requests in the thread that serves, parked while they wait",
+        strategy="SelectorStrategy",
+        attributes={"slow": "float"},
+    ),
 )
