@@ -48,6 +48,12 @@ SURFACE = {
     "ThreadStrategy": "(*, daemon, block_on_close)",
     "ThreadPoolStrategy": "(*, workers, daemon)",
     "ForkStrategy": "(*, max_children, block_on_close)",
+    "SelectorStrategy": "(*, slow)",
+    "cooperative": "(sock)",
+    "sleep": "(seconds)",
+    "Lock": "()",
+    "Event": "()",
+    "Queue": "(maxsize)",
     "Server": "(transport, strategy, handler, *, verify, observer, timeout, service_actions)",
 }
 
@@ -66,6 +72,14 @@ def test_the_surface_is_as_designed(name: str) -> None:
     assert f"({', '.join(shown)})" == SURFACE[name]
 
 
+def test_the_defaults_are_as_designed() -> None:
+    """Of what a table needs."""
+    assert sockserve.SelectorStrategy() == sockserve.SelectorStrategy(slow=0.1)
+    assert sockserve.Queue[int]().maxsize == 0
+    assert issubclass(sockserve.RequestAborted, ConnectionAbortedError)
+    assert issubclass(sockserve.RequestAborted, sockserve.SockserveError)
+
+
 _IMPORT = """
 import sys, threading, os
 before = set(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else set()
@@ -75,6 +89,16 @@ unwanted = heavy & set(sys.modules)
 assert not unwanted, unwanted
 assert threading.active_count() == 1
 assert before == (set(os.listdir("/proc/self/fd")) if before else before)
+# What a table gives, and where there is none: plain things, and still nothing loaded.
+import socket
+sock = socket.socket()
+assert sockserve.cooperative(sock) is sock
+sock.close()
+sockserve.sleep(0)
+with sockserve.Lock():
+    sockserve.Event().set()
+sockserve.Queue().put(1)
+assert "greenlet" not in sys.modules
 import atexit
 assert atexit._ncallbacks() <= int(sys.argv[1]), atexit._ncallbacks()
 """

@@ -23,7 +23,14 @@ import pytest
 
 from recorder import FAILSAFE
 from shim_kit import ANYWHERE, Log, answering, ask, connect, serving, upper
-from sockserve import ForkStrategy, SockserveWarning, SyncStrategy, ThreadPoolStrategy, ThreadStrategy
+from sockserve import (
+    ForkStrategy,
+    SelectorStrategy,
+    SockserveWarning,
+    SyncStrategy,
+    ThreadPoolStrategy,
+    ThreadStrategy,
+)
 from sockserve import socketserver as ours
 from sockserve._loop.accept_errors import PAUSE_SECONDS
 from sockserve.abc import Core, Job, Loop
@@ -535,7 +542,7 @@ def test_a_strategy_of_ones_own(mixin: Any) -> None:
 @pytest.mark.parametrize(
     ("strategy", "name"),
     [(SyncStrategy(), "SyncMixIn"), (ThreadStrategy(), "ThreadMixIn"), (ForkStrategy(max_children=3), "ForkMixIn"),
-     (ThreadPoolStrategy(workers=2), "ThreadPoolMixIn")],
+     (ThreadPoolStrategy(workers=2), "ThreadPoolMixIn"), (SelectorStrategy(), "SelectorMixIn")],
 )  # fmt: skip
 def test_every_strategy_as_a_mixin(strategy: Any, name: str) -> None:
     """Over this module's servers and the standard library's."""
@@ -606,7 +613,7 @@ def test_a_closed_server_is_freed(name: str) -> None:
         gc.enable()
 
 
-@pytest.mark.parametrize("name", ["ForkingTCPServer", "ThreadPoolTCPServer"])
+@pytest.mark.parametrize("name", ["ForkingTCPServer", "ThreadPoolTCPServer", "SelectorTCPServer"])
 def test_a_server_that_is_dropped_open(name: str) -> None:
     """It takes its helpers with it: idle threads, and pipes (the leak check of every test looks for those)."""
     others = set(threading.enumerate())
@@ -639,7 +646,9 @@ def warned(make: Callable[[], object]) -> list[str]:
 
 
 @pytest.mark.parametrize("base", [ours.TCPServer, stdlib.TCPServer])
-@pytest.mark.parametrize("mixin", [ours.ThreadingMixIn, ours.ForkingMixIn, ours.ThreadPoolMixIn])
+@pytest.mark.parametrize(
+    "mixin", [ours.ThreadingMixIn, ours.ForkingMixIn, ours.ThreadPoolMixIn, ours.SelectorMixIn]
+)
 def test_a_mixin_after_the_server(mixin: type, base: type) -> None:
     """It has no effect there; the warning says what to write."""
     (said,) = warned(lambda: type("Mine", (base, mixin), {}))

@@ -22,7 +22,7 @@ from .addresses import Address, InetAddress
 from .events import Event, HandlerFailed
 from .handlers import BaseRequestHandler
 from .server import Server
-from .strategies import ForkStrategy, SyncStrategy, ThreadPoolStrategy, ThreadStrategy
+from .strategies import ForkStrategy, SelectorStrategy, SyncStrategy, ThreadPoolStrategy, ThreadStrategy
 from .transports import TcpTransport, UdpTransport, UnixDatagramTransport, UnixStreamTransport
 
 __all__ = ("main",)
@@ -63,6 +63,7 @@ STRATEGIES: dict[str, Callable[[], Strategy]] = {
     "thread": lambda: ThreadStrategy(daemon=True),
     "thread pool": ThreadPoolStrategy,
     "fork": ForkStrategy,
+    "selector": SelectorStrategy,
 }
 
 

@@ -12,9 +12,14 @@ from sockserve import (
     AdoptedTransport,
     BaseRequestHandler,
     DatagramRequestHandler,
+    Event,
     ForkStrategy,
     InetAddress,
+    Lock,
     Observer,
+    Queue,
+    RequestAborted,
+    SelectorStrategy,
     Server,
     StreamRequestHandler,
     SyncStrategy,
@@ -26,9 +31,11 @@ from sockserve import (
     UnixDatagramTransport,
     UnixStreamTransport,
     abc,
+    cooperative,
     events,
     log_events,
     serve,
+    sleep,
 )
 from sockserve import socketserver as shim
 
@@ -140,7 +147,13 @@ with tcp.running(grace=1) as running:
 serve(tcp, udp, unix)
 
 transports: list[abc.Transport[Any, Any]] = [TcpTransport(ADDRESS), UnixStreamTransport("s"), AdoptedTransport(3)]
-strategies: list[abc.Strategy] = [SyncStrategy(), ThreadStrategy(), ThreadPoolStrategy(), ForkStrategy()]
+strategies: list[abc.Strategy] = [
+    SyncStrategy(),
+    ThreadStrategy(),
+    ThreadPoolStrategy(),
+    ForkStrategy(),
+    SelectorStrategy(slow=0.5),
+]
 covariant: abc.Transport[object, object] = TcpTransport(ADDRESS)
 listener: abc.Listener[socket.socket, InetAddress] = TcpTransport(ADDRESS).listen()
 arrival: abc.Arrival[Packet, InetAddress] = UdpTransport(ADDRESS).listen().accept()
@@ -152,6 +165,30 @@ def _loop_and_core(server: Server[socket.socket, InetAddress]) -> tuple[abc.Loop
     core: abc.Core = server._core
     return loop, core, ThreadStrategy().start(loop, core)
 
+
+# What handlers wait with: as the things of the standard library that they stand for.
+
+
+class Proxy(StreamRequestHandler[InetAddress]):
+    lock = Lock()
+    stopped = Event()
+    waiting: Queue[bytes] = Queue(10)
+
+    def handle(self) -> None:
+        assert_type(cooperative(socket.socket()), socket.socket)
+        with self.lock as held:
+            assert_type(held, bool)
+        assert_type(self.lock.acquire(timeout=0.5), bool)
+        assert_type(self.stopped.wait(1), bool)
+        assert_type(self.waiting.get(timeout=1), bytes)
+        try:
+            sleep(0.5)
+        except RequestAborted as error:
+            gone: ConnectionAbortedError = error
+            raise gone
+
+
+Server(TcpTransport(ADDRESS), SelectorStrategy(), Proxy)
 
 # The inheritable servers: each name with its real type, as the standard library's annotations have it.
 
@@ -208,6 +245,11 @@ class PooledHttp(shim.ThreadPoolMixIn, http.server.HTTPServer):
     workers = 5
 
 
+class OnTheTable(shim.SelectorMixIn, http.server.HTTPServer):
+    slow = 0.5
+    request_queue_size = 1000
+
+
 class Mixed(shim.ThreadingMixIn, socketserver.UDPServer): ...
 
 
@@ -228,6 +270,8 @@ assert_type(shim.ThreadingTCPServer(ADDRESS, Lines).daemon_threads, bool)
 assert_type(shim.ThreadingUDPServer(ADDRESS, Datagrams).max_packet_size, int)
 assert_type(shim.ThreadPoolTCPServer(ADDRESS, Lines).workers, int)
 assert_type(shim.ThreadPoolUDPServer(ADDRESS, Datagrams).daemon_threads, bool)
+assert_type(shim.SelectorTCPServer(ADDRESS, Lines).slow, float)
+assert_type(shim.SelectorUDPServer(ADDRESS, Datagrams).shutdown(), None)
 assert_type(shim.UDPServer(ADDRESS, Datagrams).get_request(), tuple[Packet, Any])
 
 if sys.platform != "win32":
@@ -237,6 +281,8 @@ if sys.platform != "win32":
     assert_type(shim.ThreadingUnixDatagramServer("/tmp/s", Datagrams).daemon_threads, bool)
     assert_type(shim.ThreadPoolUnixStreamServer("/tmp/s", Lines).workers, int)
     assert_type(shim.ThreadPoolUnixDatagramServer("/tmp/s", Datagrams).workers, int)
+    assert_type(shim.SelectorUnixStreamServer("/tmp/s", Lines).slow, float)
+    assert_type(shim.SelectorUnixDatagramServer("/tmp/s", Datagrams).slow, float)
     assert_type(shim.ForkingTCPServer(ADDRESS, Lines).active_children, set[int] | None)
     assert_type(shim.ForkingUDPServer(ADDRESS, Datagrams).max_children, int)
     assert_type(shim.ForkingUnixStreamServer("/tmp/s", Lines).collect_children(), None)

@@ -5,6 +5,9 @@ import socket
 from sockserve import (
     DatagramRequestHandler,
     InetAddress,
+    Lock,
+    Queue,
+    SelectorStrategy,
     Server,
     StreamRequestHandler,
     SyncStrategy,
@@ -14,8 +17,10 @@ from sockserve import (
     UdpTransport,
     UnixAddress,
     UnixStreamTransport,
+    cooperative,
     log_events,
     serve,
+    sleep,
 )
 from sockserve import socketserver as shim
 
@@ -58,6 +63,12 @@ Server(tcp, sync, Stream, observer=3)  # E: arg-type
 ThreadStrategy(True)  # E: call-arg
 ThreadStrategy(demon=True)  # E: call-arg
 ThreadPoolStrategy(workers="4")  # E: arg-type
+SelectorStrategy(0.1)  # E: call-arg
+SelectorStrategy(slow="long")  # E: arg-type
+cooperative(5)  # E: arg-type
+sleep("long")  # E: arg-type
+Lock(1)  # E: call-arg
+Queue[bytes]().put("text")  # E: arg-type
 ThreadStrategy().daemon = True  # E: misc
 TcpTransport("127.0.0.1:80")  # E: arg-type
 TcpTransport(("127.0.0.1", "80"))  # E: arg-type
@@ -86,7 +97,8 @@ shim.ThreadingTCPServer(ADDRESS, Lines).workers  # E: attr-defined
 shim.ThreadPoolTCPServer(ADDRESS, Lines).daemon  # E: attr-defined
 shim.TCPServer(ADDRESS, Lines).alow_reuse_address = True  # E: attr-defined
 shim.ThreadingTCPServer(ADDRESS, Lines).daemon_threads = "no"  # E: assignment
-shim.SelectorTCPServer(ADDRESS, Lines)  # E: attr-defined
+shim.SelectorTCPServer(ADDRESS, Lines).workers  # E: attr-defined
+shim.PreforkTCPServer(ADDRESS, Lines)  # E: attr-defined
 shim.mixin_for(ThreadPoolStrategy)  # E: arg-type
 shim.mixin_for(SyncStrategy(), nam="Mine")  # E: call-arg
 
