@@ -78,7 +78,9 @@ def clients(server: Any, number: int) -> Iterator[list[http.client.HTTPConnectio
     with contextlib.ExitStack() as stack:
         made = []
         for _ in range(number):
-            client = http.client.HTTPConnection(*server.server_address, timeout=FAILSAFE)
+            client = http.client.HTTPConnection(
+                server.server_address[0], server.server_address[1], timeout=FAILSAFE
+            )
             stack.callback(client.close)
             client.connect()
             made.append(client)

@@ -185,7 +185,7 @@ class Proxy(StreamRequestHandler[InetAddress]):
             sleep(0.5)
         except RequestAborted as error:
             gone: ConnectionAbortedError = error
-            raise gone
+            raise gone from None
 
 
 Server(TcpTransport(ADDRESS), SelectorStrategy(), Proxy)

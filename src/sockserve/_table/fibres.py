@@ -36,7 +36,9 @@ class Fibre(greenlet):
     fibres: "Fibres"
 
     @override
-    def run(self, _verdict: Verdict = None, /) -> None:
+    def run(  # pyright: ignore[reportIncompatibleMethodOverride]  # documented as what to override
+        self, _verdict: Verdict = None, /
+    ) -> None:
         """Run the job of the row, then of the next that it is given; None ends the greenlet."""
         while (row := self.row) is not None:
             try:

@@ -4,6 +4,7 @@ import errno
 import os
 import socket
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 import attrs
@@ -75,9 +76,12 @@ class _Sending:
         """Let the kernel read the file; False where it cannot, before anything was sent."""
         if sys.platform == "win32" or not hasattr(os, "sendfile"):
             return False
+        fileno: Callable[[], int] | None = getattr(self.file, "fileno", None)
+        if fileno is None:
+            return False
         try:
-            source: int = self.file.fileno()  # type: ignore[attr-defined]  # few files have none
-        except (AttributeError, OSError):
+            source = fileno()
+        except OSError:
             return False
         while size := self._left(_CHUNK):
             try:

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Self, TypeAlias, TypeVar, cast
@@ -136,7 +137,7 @@ class CooperativeSocket(socket.socket):
         """See `socket.socket.recvfrom_into`."""
         return self.when_readable(lambda: _plain.recvfrom_into(self, buffer, nbytes, flags))
 
-    if hasattr(socket.socket, "recvmsg"):
+    if sys.platform != "win32" and hasattr(socket.socket, "recvmsg"):
 
         @override
         def recvmsg(
@@ -192,7 +193,7 @@ class CooperativeSocket(socket.socket):
             sent = _send(self, data, flags)
         except BlockingIOError:
             sent = 0
-        if data.__class__ is not bytes or sent != len(data):
+        if data.__class__ is not bytes or sent != len(data):  # pyright: ignore[reportArgumentType]
             self._send_rest(data, sent, flags)
 
     def _send_rest(self, data: Buffer, sent: int, flags: int) -> None:
@@ -208,7 +209,7 @@ class CooperativeSocket(socket.socket):
         """See `socket.socket.sendto`."""
         return self.when_writable(lambda: _plain.sendto(self, data, *flags_and_address))
 
-    if hasattr(socket.socket, "sendmsg"):
+    if sys.platform != "win32" and hasattr(socket.socket, "sendmsg"):
 
         @override
         def sendmsg(
