@@ -21,6 +21,7 @@ from sockserve import (
     Address,
     ForkStrategy,
     InetAddress,
+    SelectorStrategy,
     Server,
     SockserveError,
     SyncStrategy,
@@ -34,7 +35,18 @@ from sockserve import (
 )
 from sockserve.abc import DatagramRequest, Handler, Strategy, Transport
 
-__all__ = ("SHARED_MEMORY", "STRATEGIES", "TCP", "UDP", "UNIX", "UNIX_DATAGRAM", "CommandLine", "Way", "checked")
+__all__ = (
+    "SHARED_MEMORY",
+    "STRATEGIES",
+    "TCP",
+    "UDP",
+    "UNIX",
+    "UNIX_DATAGRAM",
+    "CommandLine",
+    "Way",
+    "checked",
+    "endpoint",
+)
 
 R = TypeVar("R")
 A = TypeVar("A")
@@ -98,6 +110,7 @@ SHARED_MEMORY: Strategies = {
     "thread": ThreadStrategy,
     "pool": ThreadPoolStrategy,
     "bounded": BoundedThreads,  # not from the package: a row like the others
+    "selector": SelectorStrategy,
 }
 STRATEGIES: Strategies = {**SHARED_MEMORY, "fork": ForkStrategy}
 
@@ -105,6 +118,7 @@ STRATEGIES: Strategies = {**SHARED_MEMORY, "fork": ForkStrategy}
 OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "workers": {"type": int, "metavar": "N", "help": "threads at a time, at most"},
     "max_children": {"type": int, "metavar": "N", "help": "processes at a time, at most"},
+    "slow": {"type": float, "metavar": "SECONDS", "help": "that a handler may hold all others without a warning"},
     "daemon": {"action": "store_const", "const": True, "help": "leave without waiting for the threads"},
 }
 

@@ -37,6 +37,7 @@ STRATEGIES = {
     "thread": ["--daemon"],
     "pool": ["--workers", "8"],
     "bounded": ["--workers", "8"],
+    "selector": ["--slow", "5"],
     "fork": ["--max-children", "8"],
 }
 

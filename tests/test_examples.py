@@ -6,6 +6,7 @@ import signal
 import socket
 import stat
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,6 +30,7 @@ ARGUMENTS = {
     "http_files": ["--tcp", "127.0.0.1:0", str(FOLDER)],
     "resp_store": ["--tcp", "127.0.0.1:0"],
     "syslog_sink": ["--udp", "127.0.0.1:0"],
+    "tcp_proxy": ["--tcp", "127.0.0.1:0", "127.0.0.1:9"],
 }
 
 HOSTS = """\
@@ -246,6 +248,66 @@ def test_socat_and_netcat(strategy: str, folder: Path) -> None:
         assert lines[-1] == "stopping"
         assert daemon.wait() == 0
     assert not os.path.exists(path)
+
+
+# tcp_proxy.
+
+
+@every_strategy
+def test_a_proxy(strategy: str, folder: Path) -> None:
+    """curl and redis-cli speak to other servers through it, which it reaches by TCP and by a Unix socket."""
+    through = ["--tcp", "127.0.0.1:0", "--grace", "0", *strategy_options(strategy)]
+    path, front = str(folder / "redis"), str(folder / "front")
+    with (
+        serving("resp_store", "--unix", path),
+        serving("http_files", "--tcp", "127.0.0.1:0", str(FOLDER)) as files,
+        serving("tcp_proxy", *through, "--unix", front, path, listens=2) as to_store,
+        serving("tcp_proxy", *through, files.addresses[0]) as to_files,
+    ):
+        assert ask("redis-cli", "-p", to_store.endpoint()[1], "SET", "key", "value") == "OK\n"
+        assert ask("redis-cli", "-s", front, said="GET key\nPING there\n") == "value\nthere\n"
+        curl = ["curl", "--silent", "--show-error", "--fail", "--noproxy", "*"]
+        expected = (FOLDER / "http_files.py").read_text()
+        assert ask(*curl, f"http://{to_files.addresses[0]}/http_files.py") == expected
+        clients = "1" if strategy == "sync" else "8"
+        measure = ["-t", "set,get", "-n", "1000", "-P", "16", "-d", "1000", "-c", clients, "--csv"]
+        rows = list(csv.DictReader(ask("redis-benchmark", "-s", front, *measure).splitlines()))
+        assert [row["test"] for row in rows] == ["SET", "GET"]
+
+
+@every_strategy
+def test_a_proxy_passes_on_the_end_of_each_way(strategy: str) -> None:
+    """socat sends much, then the end of it, which the other side hears; only then that answers, with as much."""
+    said = "".join(f"line {number}\n" for number in range(200_000))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(FAILSAFE)
+
+        def answer() -> None:
+            peer, _ = listener.accept()
+            with peer, peer.makefile("rb") as lines:
+                heard.append(sum(1 for _ in lines))
+                peer.sendall(said.upper().encode())
+
+        heard: list[int] = []
+        other = threading.Thread(target=answer)
+        other.start()
+        upstream = "{}:{}".format(*listener.getsockname())
+        with serving("tcp_proxy", "--tcp", "127.0.0.1:0", *strategy_options(strategy), upstream) as proxy:
+            socat = ["socat", "-t", str(FAILSAFE), "-", f"TCP:{proxy.addresses[0]}"]
+            try:
+                assert ask(*socat, said=said) == said.upper()
+            finally:
+                listener.close()
+                other.join(FAILSAFE)
+        assert heard == [200_000]
+
+
+def test_a_proxy_without_its_server(folder: Path) -> None:
+    """The client sees the end, and the proxy says why."""
+    with serving("tcp_proxy", "--tcp", "127.0.0.1:0", str(folder / "nobody")) as proxy:
+        with connect(proxy) as client:
+            assert client.recv(10) == b""
+        assert "nobody cannot be reached" in proxy.line()
 
 
 # http_files and bounded_threads.

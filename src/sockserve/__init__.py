@@ -4,6 +4,7 @@ Socket servers composed from a transport, a concurrency strategy and a handler.
 Server(TcpTransport(address), ThreadStrategy(daemon=True), Handler)
 """
 
+from ._table.alongside import alongside
 from ._table.cooperation import cooperative
 from ._table.locks import Event, Lock, Queue
 from ._table.sleeping import sleep
@@ -67,6 +68,7 @@ __all__ = (
     "UnixAddress",
     "UnixDatagramTransport",
     "UnixStreamTransport",
+    "alongside",
     "cooperative",
     "log_events",
     "serve",

@@ -21,7 +21,7 @@ from ..abc import Job
 from .current import found_by
 from .rows import Row, Table, Verdict
 
-__all__ = ("Fibre", "Fibres", "fibre_row")
+__all__ = ("Fibre", "Fibres", "fibre_row", "frame_of", "start_beside")
 
 #: Fibres that are kept for the next request, at most: 16 KB of address space each, and what was touched of it.
 MOST_IDLE = 128
@@ -145,6 +145,14 @@ class Fibres:
                 fibre.switch()
             self._hub = None
             self.table.thread = None
+
+
+def start_beside(job: Job) -> None:
+    """Begin with *job* in the table of the row that calls, after the loop's next look at its descriptors."""
+    fibre = getcurrent()
+    assert isinstance(fibre, Fibre)
+    fibres = fibre.fibres
+    fibres.table.loop.call_soon(lambda: fibres.start(job))
 
 
 def frame_of(row: Row) -> FrameType | None:
