@@ -49,7 +49,7 @@ SURFACE = {
     "ThreadPoolStrategy": "(*, workers, daemon)",
     "ForkStrategy": "(*, max_children, block_on_close)",
     "SelectorStrategy": "(*, slow)",
-    "alongside": "(function, *, arguments)",
+    "alongside": "(function, arguments)",
     "cooperative": "(sock)",
     "sleep": "(seconds)",
     "Lock": "()",
