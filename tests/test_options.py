@@ -19,6 +19,7 @@ from sockserve import (
     ListenError,
     OptionError,
     OptionTypeError,
+    SelectorStrategy,
     Server,
     ServerStateError,
     SockserveError,
@@ -89,6 +90,10 @@ WRONG: list[tuple[Make, type[Exception], str]] = [
     (lambda: ThreadPoolStrategy(workers=A), OptionTypeError, "workers.*None"),
     (lambda: ForkStrategy(max_children=0), OptionError, "max_children.*0"),
     (lambda: ForkStrategy(max_children=True), OptionTypeError, "max_children"),
+    (lambda: SelectorStrategy(slow=0), OptionError, "slow.*above 0, not 0"),
+    (lambda: SelectorStrategy(slow=float("inf")), OptionError, "slow.*inf"),
+    (lambda: SelectorStrategy(slow="long"), OptionTypeError, "slow.*'long'"),  # type: ignore[arg-type]
+    (lambda: SelectorStrategy(slow=True), OptionTypeError, "slow.*True"),
 ]
 
 
@@ -117,6 +122,7 @@ RIGHT: list[Make] = [
     lambda: UnixStreamTransport("\0" + "x" * 107),
     lambda: UnixStreamTransport(Path("/tmp/s"), mode=0),
     lambda: ThreadPoolStrategy(workers=1),
+    lambda: SelectorStrategy(slow=1e-9),
 ]
 
 

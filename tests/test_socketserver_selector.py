@@ -26,6 +26,7 @@ from recorder import FAILSAFE
 from shim_kit import ANYWHERE, ask, connect, serving, upper
 from sockserve import SelectorStrategy
 from sockserve import socketserver as ours
+from sockserve._loop import pollers
 from sockserve._table.sockets import CooperativeSocket
 from sockserve.abc import Core, Job, Loop
 
@@ -424,9 +425,12 @@ def test_a_process_forked_by_a_handler() -> None:
 # Requests.
 
 
+@pytest.mark.parametrize("poller", ["best", "selectors"])
 @pytest.mark.parametrize("kind", ["TCPServer", "UnixStreamServer"])
-def test_a_request_parks(kind: str, tmp_path: Path) -> None:
-    """The handler gets a socket that does, with what ``get_request`` has set, and ``process_request`` as ever."""
+def test_a_request_parks(kind: str, poller: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The handler gets a socket that does, with what ``get_request`` has set; also without epoll."""
+    if poller == "selectors":
+        monkeypatch.setattr(pollers, "default_poller", pollers.SelectorsPoller)
     seen: list[tuple[type, float | None]] = []
 
     class Timed(vars(ours)[f"Selector{kind}"]):  # type: ignore[misc]
@@ -542,6 +546,13 @@ def test_accept_errors_do_not_spin(number: int, tries: int) -> None:
             client.sendall(b"ping\n")
             assert client.recv(10) == b"PING\n"
     assert count == tries + 1
+
+
+def test_a_wrong_option() -> None:
+    """It is an error of who serves, and names the option."""
+    with on_the_table(ours.TCPServer, slow=0)(ANYWHERE, upper(ours)) as server:
+        with pytest.raises(sockserve.OptionError, match="slow must be seconds, a finite number above 0, not 0"):
+            server.serve_forever(NEVER)
 
 
 # Strategies of one's own whose requests live in the loop.
