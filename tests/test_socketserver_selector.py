@@ -293,6 +293,37 @@ def test_closed_and_replaced_while_it_serves(base: Any) -> None:
             assert ask(server, b"four") == b"four"
 
 
+def test_the_number_of_a_socket_that_was_closed_by_hand() -> None:
+    """It may be that of a socket that a request waits for: that goes on to be watched."""
+    turned, waits = threading.Semaphore(0), threading.Event()
+    pair: list[socket.socket] = []
+
+    def handle(request: Any, _address: object, server: Any) -> None:
+        number = server.fileno()
+        server.socket.close()
+        one, other = socket.socketpair()
+        if one.fileno() != number:
+            one, other = other, one
+        assert one.fileno() == number
+        pair.append(other)
+        with sockserve.cooperative(one) as mine:
+            waits.set()
+            request.sendall(mine.recv(10))
+
+    class Turns(ours.SelectorTCPServer):
+        def service_actions(self) -> None:
+            super().service_actions()
+            turned.release()
+
+    with Turns(ANYWHERE, handle) as server, serving(server, 0.02), connect(server) as client:
+        assert waits.wait(FAILSAFE)
+        for _ in range(4):
+            assert turned.acquire(timeout=FAILSAFE)
+        with pair[0] as other:
+            other.sendall(b"said")
+            assert client.recv(10) == b"said"
+
+
 def test_the_flag_set_by_hand() -> None:
     """By a handler: seen at the next look. By what follows a request: at once."""
 

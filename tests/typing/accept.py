@@ -31,6 +31,7 @@ from sockserve import (
     UnixDatagramTransport,
     UnixStreamTransport,
     abc,
+    alongside,
     cooperative,
     events,
     log_events,
@@ -169,6 +170,9 @@ def _loop_and_core(server: Server[socket.socket, InetAddress]) -> tuple[abc.Loop
 # What handlers wait with: as the things of the standard library that they stand for.
 
 
+def relay(source: socket.socket, said: bytes) -> None: ...
+
+
 class Proxy(StreamRequestHandler[InetAddress]):
     lock = Lock()
     stopped = Event()
@@ -176,6 +180,8 @@ class Proxy(StreamRequestHandler[InetAddress]):
 
     def handle(self) -> None:
         assert_type(cooperative(socket.socket()), socket.socket)
+        with alongside(relay, self.request, b"said"):
+            pass
         with self.lock as held:
             assert_type(held, bool)
         assert_type(self.lock.acquire(timeout=0.5), bool)

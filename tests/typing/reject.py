@@ -17,6 +17,7 @@ from sockserve import (
     UdpTransport,
     UnixAddress,
     UnixStreamTransport,
+    alongside,
     cooperative,
     log_events,
     serve,
@@ -66,6 +67,7 @@ ThreadPoolStrategy(workers="4")  # E: arg-type
 SelectorStrategy(0.1)  # E: call-arg
 SelectorStrategy(slow="long")  # E: arg-type
 cooperative(5)  # E: arg-type
+alongside(5)  # E: arg-type
 sleep("long")  # E: arg-type
 Lock(1)  # E: call-arg
 Queue[bytes]().put("text")  # E: arg-type
