@@ -19,7 +19,7 @@ MOST_REFUSALS = 100
 _MEANT = {State.READING: "readable", State.WRITING: "writable", State.WAITING: "wake-up", State.READY: "turn"}
 
 # The machine's numbers, as those of its table: see there.
-_NEW, _RUNNING = State.READY.value, State.RUNNING.value
+_NEW, _RUNNING, _ABANDONED = State.READY.value, State.RUNNING.value, State.ABANDONED.value
 _TURN, _YIELD, _WAKE, _TIME_OUT = Signal.TURN.value, Signal.YIELD.value, Signal.WAKE.value, Signal.TIME_OUT.value
 _ABORT, _GIVE_UP, _END = Signal.ABORT.value, Signal.GIVE_UP.value, Signal.END.value
 _NOTHING, _PARK, _RESUME, _QUEUE = Action.NOTHING.value, Action.PARK.value, Action.RESUME.value, Action.QUEUE.value
@@ -38,7 +38,7 @@ class RowInfo:
         state: Of `State`, by name.
         waiting_for: "readable", "writable", "wake-up" or "turn"; empty where it waits for nothing.
         deadline: When it stops waiting, on the loop's clock; None: never.
-        since: When it began to wait, on the loop's clock.
+        since: When it began to wait, or to run, on the loop's clock.
     """
 
     client_address: object
@@ -80,6 +80,9 @@ class Row:
         """
         Park, in this row's handler, until the table resumes it; *signal*, a value of `Signal`, says for what.
 
+        It may be resumed for something else, that comes late from another thread for instance: who waits looks
+        whether he has got what he waits for, and else waits again.
+
         Raises:
             TimeoutError: The *deadline* has passed.
             RequestAborted: The server has stopped.
@@ -110,7 +113,8 @@ class Row:
             raise AssertionError(f"a row that has to {Action(action).name} has waited")
         self.refused += 1
         if self.refused > MOST_REFUSALS:
-            self.table.give_up(self)
+            if self.state != _ABANDONED:
+                self.table.give_up(self)
             while True:
                 self.leave()  # never resumed, but for the end of its stack, which may be tried more than once
         raise _aborted()
@@ -209,7 +213,7 @@ class Table:
             return
         verdict = None if action == _RESUME else _verdict(action)
         clock = self.clock
-        began = clock()
+        row.since = began = clock()
         row.go(verdict)
         row.since = now = clock()
         if now - began > self.slow:
@@ -269,6 +273,7 @@ class Table:
             except BaseException as caught:  # noqa: BLE001 - raised below, when all have ended
                 error = error or caught
         self._queue.clear()
+        self._scheduled = False  # the loop runs no more; the next time it may be another
         if error is not None:
             raise error
 

@@ -87,7 +87,7 @@ class Watch:
                 raise _would_block()
             return None
         row = fibre_row()
-        if row is None or (row.table is not self.table and not self._join(sock, row)):
+        if row is None or (row.table.loop is not self.loop and not self._join(sock, row)):
             self.tries = SHARE
             return _poll(sock, timeout, deadline, write=False)
         if self.tries < 0:
@@ -101,9 +101,9 @@ class Watch:
             self._show_interest()
         try:
             row.wait(_READ, deadline)
-        except BaseException:
-            self.readers = tuple(each for each in self.readers if each is not row)
-            raise
+        finally:
+            if self.readers:  # other rows, or this one, which something else has ended the wait of
+                self.readers = tuple(each for each in self.readers if each is not row)
         return deadline
 
     def wait_writable(self, sock: socket.socket, timeout: float | None, deadline: float | None) -> float | None:
@@ -121,9 +121,9 @@ class Watch:
             self._show_interest()
         try:
             row.wait(_WRITE, deadline)
-        except BaseException:
-            self.writers = tuple(each for each in self.writers if each is not row)
-            raise
+        finally:
+            if self.writers:  # other rows, or this one, which something else has ended the wait of
+                self.writers = tuple(each for each in self.writers if each is not row)
         return deadline
 
     def has_sent_its_share(self, timeout: float | None) -> None:
