@@ -91,12 +91,11 @@ class Bench:
         """Begin with handlers, in this order, as soon as the loop turns; also called by handlers."""
         for work in works:
             job = FakeJob(work)
-            job.stream = False
             self.jobs.append(job)
             self.loop.call_soon(lambda job=job: self.runner.submit(job))
 
     def run(self, *works: Callable[[], object], until: Callable[[], bool] | None = None) -> None:
-        """Serve until all handlers have returned, or *until* says so; then abort what is left, as a server does."""
+        """Serve until all handlers have returned, or *until* says so; then abort the rest, as a server does."""
         self.start(*works)
         timed = self.loop.time is time.monotonic
         failsafe = self.loop.call_at(self.loop.time() + FAILSAFE, self._too_long) if timed else None

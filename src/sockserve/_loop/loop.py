@@ -14,7 +14,7 @@ from .wakeup import Wakeup
 
 __all__ = ("EventLoop",)
 
-#: Seconds of one wait, at most: the system's calls count milliseconds in an int. Whoever waits longer, waits again.
+#: Seconds of one wait, at most: the system's calls count milliseconds in an int. Longer ones are several.
 _LONGEST = 86400.0
 
 

@@ -24,8 +24,9 @@ _TURN, _YIELD, _WAKE, _TIME_OUT = Signal.TURN.value, Signal.YIELD.value, Signal.
 _ABORT, _GIVE_UP, _END = Signal.ABORT.value, Signal.GIVE_UP.value, Signal.END.value
 _NOTHING, _PARK, _RESUME, _QUEUE = Action.NOTHING.value, Action.PARK.value, Action.RESUME.value, Action.QUEUE.value
 
-#: What a wait of a row raises when it is resumed; None: nothing, it goes on.
-Verdict = BaseException | None
+#: How a wait of a row ends when it is resumed: the action, of those that raise; None: it goes on. The error itself
+#: is made by the row, whose frames it then refers to: nobody else is to hold it.
+Verdict = int | None
 
 
 @attrs.frozen(kw_only=True)
@@ -55,7 +56,7 @@ class Row:
     Args:
         job: The request.
         table: Where it is.
-        go: Lets it go on, from the loop: called with what its wait is to raise, if anything; returns when the row
+        go: Lets it go on, from the loop: called with how its wait ends; returns when the row
             waits again or has ended.
         leave: Lets the loop go on, from the row: returns what `go` was called with.
     """
@@ -95,7 +96,7 @@ class Row:
         verdict = self.leave()
         self.deadline = None
         if verdict is not None:
-            raise verdict
+            raise _error(verdict)
 
     def give_way(self) -> None:
         """
@@ -211,10 +212,9 @@ class Table:
         row.state, action = TRANSITIONS[row.state][signal]
         if action == _NOTHING:
             return
-        verdict = None if action == _RESUME else _verdict(action)
         clock = self.clock
         row.since = began = clock()
-        row.go(verdict)
+        row.go(None if action == _RESUME else action)
         row.since = now = clock()
         if now - began > self.slow:
             self.on_slow(row, now - began)
@@ -282,7 +282,7 @@ def _aborted() -> RequestAborted:
     return RequestAborted(errno.ECONNABORTED, "the server has stopped")
 
 
-def _verdict(action: int) -> BaseException:
+def _error(action: int) -> BaseException:
     if action == Action.RAISE_TIMEOUT:
         return TimeoutError("timed out")
     if action == Action.RAISE_ABORTED:

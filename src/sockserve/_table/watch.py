@@ -11,7 +11,7 @@ from .machine import Signal
 from .polling import wait_for
 from .rows import Row, Table
 
-__all__ = ("Watch",)
+__all__ = ("SHARE", "Watch", "would_block")
 
 #: Reads, and writes, that succeed without a wait before the others have their turn: a client that always has data
 #: gets so much of the loop for each of its turns.
@@ -84,7 +84,7 @@ class Watch:
         if timeout == 0.0:
             tried, self.tries = self.tries == 0, SHARE
             if tried:
-                raise _would_block()
+                raise would_block()
             return None
         row = fibre_row()
         if row is None or (row.table.loop is not self.loop and not self._join(sock, row)):
@@ -109,7 +109,7 @@ class Watch:
     def wait_writable(self, sock: socket.socket, timeout: float | None, deadline: float | None) -> float | None:
         """Wait until *sock* may be writable, as `wait_readable` does."""
         if timeout == 0.0:
-            raise _would_block()
+            raise would_block()
         row = fibre_row()
         if row is None or not self._join(sock, row):
             return _poll(sock, timeout, deadline, write=True)
@@ -202,7 +202,8 @@ class Watch:
             row.table.wake(row)
 
 
-def _would_block() -> BlockingIOError:
+def would_block() -> BlockingIOError:
+    """Make what a socket raises that is not to wait."""
     return BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
 
