@@ -1,6 +1,7 @@
 """What the tests of the table share: loops that the test turns, and handlers without a server."""
 
 import contextlib
+import functools
 import socket
 import struct
 import sys
@@ -92,7 +93,7 @@ class Bench:
         for work in works:
             job = FakeJob(work)
             self.jobs.append(job)
-            self.loop.call_soon(lambda job=job: self.runner.submit(job))
+            self.loop.call_soon(functools.partial(self.runner.submit, job))
 
     def run(self, *works: Callable[[], object], until: Callable[[], bool] | None = None) -> None:
         """Serve until all handlers have returned, or *until* says so; then abort the rest, as a server does."""

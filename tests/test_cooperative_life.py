@@ -162,7 +162,9 @@ def test_blocking_lends_the_descriptor(bench: Bench, ends: Ends) -> None:
             assert lent is server
             assert os.get_blocking(server.fileno())
             client.sendall(b"child\n")
-            out = subprocess.run(["head", "-n1"], stdin=server, capture_output=True, check=True, timeout=FAILSAFE)
+            out = subprocess.run(
+                ["head", "-n1"], stdin=server.fileno(), capture_output=True, check=True, timeout=FAILSAFE
+            )
             assert out.stdout == b"child\n"
         assert not os.get_blocking(server.fileno())
         client.sendall(b"after")
@@ -179,7 +181,7 @@ def test_detach_gives_a_plain_descriptor(bench: Bench, ends: Ends) -> None:
 
     def work() -> None:
         client.sendall(b"1")
-        assert server.recv(10) + (server.setblocking(True) or b"") == b"1"
+        assert server.recv(10) == b"1"
         started.append(True)
         with pytest.raises(OSError, match="Bad file descriptor"):
             server.recv(10)

@@ -55,7 +55,7 @@ def test_files_are_sent_whole_from_wherever(bench: Bench, ends: Ends, tmp_path: 
                 with pytest.raises(ValueError, match="positive"):
                     server.sendfile(source, count=0)
         with path.open("r", encoding="latin-1") as text, pytest.raises(ValueError, match="binary"):
-            server.sendfile(text)
+            server.sendfile(text)  # type: ignore[arg-type]
         server.settimeout(0)
         with pytest.raises(ValueError, match="non-blocking"):
             server.sendfile(io.BytesIO(data))

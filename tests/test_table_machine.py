@@ -1,5 +1,6 @@
 """The state machine of a row: every pair, and random interleavings."""
 
+import functools
 from collections import Counter
 
 import pytest
@@ -113,7 +114,7 @@ class Play:
         self.log: list[tuple[int, str]] = []
         self.refused: Counter[int] = Counter()
         for number in range(len(scripts)):
-            self.fibres.start(FakeJob(lambda number=number: self.handle(number)))
+            self.fibres.start(FakeJob(functools.partial(self.handle, number)))
         # The model.
         self.at = dict.fromkeys(range(len(scripts)), 0)
         self.queue: list[int] = []
@@ -223,3 +224,58 @@ def test_random_interleavings(scripts: list[Script], acts: list[tuple[str, int]]
     for act, number in acts:  # whatever comes now comes too late
         play.act(act, number)
     assert not play.log
+
+
+def test_a_turn_that_was_not_had_before_the_end_is_no_hindrance_later() -> None:
+    """Rows that were in the queue when their loop was left, and those on the next loop."""
+    first, second = FakeLoop(), FakeLoop()
+    table = Table(first, 1.0, lambda row, seconds: None, lambda row: None)
+    fibres, log = Fibres(table), []
+
+    def work() -> None:
+        row = fibre_row()
+        assert row is not None
+        try:
+            row.give_way()
+        except RequestAborted:
+            log.append("aborted")
+        else:
+            log.append("turned")
+
+    fibres.start(FakeJob(work))
+    fibres.leave()
+    table.move(second)
+    fibres.start(FakeJob(work))
+    first.turn()  # what is left there is nobody's
+    second.turn()
+    assert log == ["aborted", "turned"]
+    fibres.leave()
+
+
+def test_a_deadline_that_moves_costs_one_timer() -> None:
+    """A row that sets a later deadline with every wait keeps its alarm, which is looked at when it rings."""
+    loop = FakeLoop()
+    table = Table(loop, 1.0, lambda row, seconds: None, lambda row: None)
+    fibres, rows, log = Fibres(table), [], []
+
+    def work() -> None:
+        row = fibre_row()
+        assert row is not None
+        rows.append(row)
+        for patience in (10, 10, 10, 2, 20):
+            try:
+                row.wait(Signal.READ, loop.time() + patience)
+            except TimeoutError:
+                log.append(loop.time() - 1000)
+
+    fibres.start(FakeJob(work))
+    for _ in range(3):
+        loop.advance(5)
+        table.run(rows[0], Signal.READABLE)
+        assert len(loop.timers) == 1
+    loop.advance(2)
+    loop.advance(19)
+    loop.advance(1)
+    assert log == [17, 37]
+    assert len(loop.timers) == 0
+    fibres.leave()
