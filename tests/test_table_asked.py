@@ -3,24 +3,29 @@
 import contextvars
 import socket
 import threading
+import tracemalloc
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from recorder import FAILSAFE, Recorder
 from sockserve import (
     Event,
+    RequestAborted,
     SelectorStrategy,
     Server,
+    StreamRequestHandler,
     TcpTransport,
+    ThreadStrategy,
     sleep,
 )
 from sockserve._loop import pollers
 from sockserve._table.rows import RowInfo
 from sockserve._table.runner import TableRunner
+from sockserve.abc import Strategy
 from sockserve.abc._arrival import current_job
-from sockserve.events import HandlerSlow
+from sockserve.events import HandlerFailed, HandlerSlow
 from table_kit import POLLERS
 
 _pause = sleep
@@ -74,7 +79,12 @@ def test_the_rows_say_what_they_wait_for() -> None:
         kind = request.recv(1)
         request.settimeout(60 if kind == b"r" else None)
         request.sendall(b"!")
-        {b"r": lambda: request.recv(1), b"w": lambda: request.sendall(bytes(1 << 24)), b"e": event.wait}[kind]()
+        waits: dict[bytes, Callable[[], object]] = {
+            b"r": lambda: request.recv(1),
+            b"w": lambda: request.sendall(bytes(1 << 24)),
+            b"e": event.wait,
+        }
+        waits[kind]()
 
     with _made(handler).running(grace=0) as server:
         clients = {kind: _client(server) for kind in (b"r", b"w", b"e")}
@@ -139,3 +149,70 @@ def test_each_row_has_its_context() -> None:
                 two.sendall(b"?")
                 assert (one.recv(1), two.recv(1)) == (b"1", b"2")
     assert server.stats.failed == 0
+
+
+@pytest.mark.parametrize("strategy", [SelectorStrategy(), ThreadStrategy()], ids=["table", "thread"])
+def test_a_handlers_timeout_is_told_as_on_a_thread(recorder: Recorder, strategy: Strategy) -> None:
+    """`StreamRequestHandler.timeout`: reads raise, the file cannot be used on, and the request has failed."""
+
+    class Impatient(StreamRequestHandler):
+        timeout: ClassVar[float | None] = 0.01
+
+        def handle(self) -> None:
+            assert self.rfile.readline() == b"in time\n"
+            with pytest.raises(TimeoutError, match="timed out"):
+                self.rfile.readline()
+            with pytest.raises(OSError, match="cannot read from timed out object"):
+                self.rfile.readline()
+            self.wfile.write(b"too late\n")
+            self.request.recv(1)
+
+    server = Server(TCP, strategy, Impatient, observer=recorder)
+    with server.running(), _client(server) as client:
+        client.sendall(b"in time\n")
+        assert client.makefile("rb").read() == b"too late\n"
+        assert recorder.wait_for(HandlerFailed)["error"] == "TimeoutError('timed out')"
+
+
+def test_a_slow_reader_costs_no_memory() -> None:
+    """What is to be sent waits where the handler has it: nothing of it is copied."""
+    data, peak = bytes(1 << 24), []
+
+    def handler(request: socket.socket, address: object, server: Any) -> None:
+        request.sendall(b"!")
+        tracemalloc.start()
+        try:
+            request.sendall(data)
+            peak.append(tracemalloc.get_traced_memory()[1])
+        finally:
+            tracemalloc.stop()
+
+    with _made(handler).running() as server, _client(server) as client:
+        assert client.recv(1) == b"!"
+        size = 0
+        while size < len(data):
+            size += len(client.recv(1 << 16))
+    assert peak[0] < 1 << 20
+
+
+@pytest.mark.parametrize("end", ["shutdown", "server_close", "request_stop"])
+def test_a_row_may_end_its_own_server(end: str) -> None:
+    """The call returns, and the row goes on until it waits."""
+    log: list[str] = []
+
+    def handler(request: socket.socket, address: object, server: Any) -> None:
+        getattr(server, end)()
+        log.append("returned")
+        request.sendall(b"bye")
+        with pytest.raises(RequestAborted):
+            request.recv(1)
+        log.append("aborted")
+
+    with _made(handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        with _client(server) as client:
+            assert client.recv(3) == b"bye"
+            thread.join(FAILSAFE)
+            assert not thread.is_alive()
+    assert log == ["returned", "aborted"]

@@ -117,6 +117,7 @@ class CooperativeSocket(socket.socket):
         """See `socket.socket.recv_into`."""
         if flags:
             return receive_into(self, buffer, nbytes, flags)
+        room = nbytes or _size(buffer)
         watch = self._watch
         deadline: float | None = None
         while True:
@@ -126,12 +127,12 @@ class CooperativeSocket(socket.socket):
                 except BlockingIOError:
                     watch.tries = 0
                 else:
-                    if watch.short and size < (nbytes or _size(buffer)):
+                    if size < room and watch.short:
                         watch.tries = 0
                     else:
                         watch.tries = watch.tries - 1 or -1
                     return size
-            if not 0 < (nbytes or _size(buffer)) <= _size(buffer):
+            if room <= 0 or (nbytes and nbytes > _size(buffer)):
                 return _recv_into(self, buffer, nbytes)  # nothing to wait for, or an error
             deadline = watch.wait_readable(self, self._patience, deadline)
 
@@ -203,7 +204,7 @@ class CooperativeSocket(socket.socket):
             sent = _send(self, data, flags)
         except BlockingIOError:
             sent = 0
-        if data.__class__ is not bytes or sent != len(data):
+        if type(data) is not bytes or sent != len(data):
             self._send_rest(data, sent, flags)
 
     def _send_rest(self, data: Buffer, sent: int, flags: int) -> None:
