@@ -12,6 +12,8 @@ import pytest
 
 from recorder import FAILSAFE
 from sockserve import RequestAborted, cooperative, sleep
+from sockserve._table.current import current_row
+from sockserve._table.rows import Row
 from sockserve._table.sockets import CooperativeSocket, adopt, adopt_request
 from table_kit import PAIRS, POLLERS, Bench, Pair, cooperating, reset, tcp_pair
 
@@ -145,3 +147,31 @@ def test_a_reset_ends_who_reads_and_who_writes(bench: Bench) -> None:
         bench.run(reader, writer, lambda: reset(client))
     assert len(errors) == 2
     assert "ConnectionResetError" in errors
+
+
+@pytest.mark.parametrize("write", [False, True])
+def test_a_wait_that_ends_otherwise_leaves_no_trace(bench: Bench, ends: Ends, write: bool) -> None:
+    """Woken for something else a row waits in one place, timed out in none: events there are not for it."""
+    _, server = ends
+    rows: list[Row] = []
+
+    def waiters() -> tuple[Row, ...]:
+        return server._watch.writers if write else server._watch.readers
+
+    def work() -> None:
+        row = current_row()
+        assert row is not None
+        rows.append(row)
+        server.settimeout(0.02)
+        with pytest.raises(TimeoutError):
+            server.sendall(bytes(1 << 23)) if write else server.recv(1)
+        assert waiters() == ()
+
+    def other() -> None:
+        for _ in range(3):
+            assert waiters() == (rows[0],)
+            rows[0].table.wake(rows[0])
+            _pause(0)
+            _pause(0)
+
+    bench.run(work, other)

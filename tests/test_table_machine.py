@@ -246,9 +246,10 @@ def test_a_turn_that_was_not_had_before_the_end_is_no_hindrance_later() -> None:
     fibres.leave()
     table.move(second)
     fibres.start(FakeJob(work))
-    first.turn()  # what is left there is nobody's
     second.turn()
     assert log == ["aborted", "turned"]
+    first.turn()  # what is left there is nobody's
+    assert len(log) == 2
     fibres.leave()
 
 
