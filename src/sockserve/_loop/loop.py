@@ -14,6 +14,9 @@ from .wakeup import Wakeup
 
 __all__ = ("EventLoop",)
 
+#: Seconds of one wait, at most: the system's calls count milliseconds in an int. Longer ones are several.
+_LONGEST = 86400.0
+
 
 class EventLoop:
     """
@@ -210,7 +213,7 @@ class EventLoop:
         if self._soon:
             return 0.0
         when = self.timers.next_due()
-        return None if when is None else max(0.0, when - self.time())
+        return None if when is None else min(max(0.0, when - self.time()), _LONGEST)
 
     def abandon(self) -> None:
         """

@@ -36,9 +36,7 @@ class Fibre(greenlet):
     fibres: "Fibres"
 
     @override
-    def run(  # pyright: ignore[reportIncompatibleMethodOverride]  # documented as what to override
-        self, _verdict: Verdict = None, /
-    ) -> None:
+    def run(self, _verdict: Verdict = None, /) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Run the job of the row, then of the next that it is given; None ends the greenlet."""
         while (row := self.row) is not None:
             try:

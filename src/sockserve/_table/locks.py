@@ -164,16 +164,17 @@ class _Condition(threading.Condition):
         ticket = make_ticket()
         self._tickets.append(ticket)
         self._lock_of_queue.release()
+        ended = True
         try:
-            return ticket.wait(timeout)
-        except BaseException:
-            if ticket.woken:
-                self.notify_next()
-            raise
+            ticket.wait(timeout)
+            ended = False
         finally:
             self._lock_of_queue.acquire()
             if not ticket.woken:
                 self._tickets.remove(ticket)
+            elif ended:
+                self.notify()  # what was meant for us is for the next
+        return ticket.woken
 
     @override
     def notify(self, n: int = 1) -> None:
@@ -183,10 +184,6 @@ class _Condition(threading.Condition):
     @override
     def notify_all(self) -> None:
         self.notify(len(self._tickets))
-
-    def notify_next(self) -> None:
-        with self._lock_of_queue:
-            self.notify()
 
 
 class Queue(queue.Queue[T]):

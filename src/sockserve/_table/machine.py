@@ -139,7 +139,11 @@ _ROWS: dict[State, dict[Signal, Step]] = {
         Signal.END: (State.ENDED, Action.FORGET),
     },
     State.ENDED: _ignored(State.ENDED, *_OUTSIDE),
-    State.ABANDONED: _ignored(State.ABANDONED, *_OUTSIDE),
+    State.ABANDONED: {
+        # The end of its stack, when it is forgotten, may let it try again.
+        **dict.fromkeys(_PARKING, (State.ABANDONED, Action.REFUSE)),
+        **_ignored(State.ABANDONED, *_OUTSIDE),
+    },
 }
 
 

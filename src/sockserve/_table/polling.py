@@ -1,6 +1,7 @@
 """Waiting for one socket without a table: in other threads, and in processes that a handler has forked."""
 
 import errno
+import math
 import os
 import select
 import socket
@@ -22,10 +23,18 @@ def wait_for(sock: socket.socket, *, write: bool, timeout: float | None) -> None
     if sys.platform != "win32" and hasattr(select, "poll"):
         poller = select.poll()
         poller.register(sock, select.POLLOUT if write else select.POLLIN)
-        # Rounded up: a wait that ends too early would look like an event.
-        found = bool(poller.poll(None if timeout is None else -int(-timeout * 1000 // 1)))
+        found = bool(poller.poll(None if timeout is None else _milliseconds(timeout)))
     else:
         each = [sock]
         found = any(select.select([] if write else each, each if write else [], [], timeout))
     if not found:
         raise TimeoutError("timed out")
+
+
+#: Of one wait, at most: an int of the system's.
+_LONGEST = 2**31 - 1
+
+
+def _milliseconds(timeout: float) -> int:
+    """Round up: a wait that ends too early would look like an event."""
+    return math.ceil(min(timeout * 1000, _LONGEST))

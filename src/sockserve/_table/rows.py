@@ -19,13 +19,14 @@ MOST_REFUSALS = 100
 _MEANT = {State.READING: "readable", State.WRITING: "writable", State.WAITING: "wake-up", State.READY: "turn"}
 
 # The machine's numbers, as those of its table: see there.
-_NEW, _RUNNING = State.READY.value, State.RUNNING.value
+_NEW, _RUNNING, _ABANDONED = State.READY.value, State.RUNNING.value, State.ABANDONED.value
 _TURN, _YIELD, _WAKE, _TIME_OUT = Signal.TURN.value, Signal.YIELD.value, Signal.WAKE.value, Signal.TIME_OUT.value
 _ABORT, _GIVE_UP, _END = Signal.ABORT.value, Signal.GIVE_UP.value, Signal.END.value
 _NOTHING, _PARK, _RESUME, _QUEUE = Action.NOTHING.value, Action.PARK.value, Action.RESUME.value, Action.QUEUE.value
 
-#: What a wait of a row raises when it is resumed; None: nothing, it goes on.
-Verdict = BaseException | None
+#: How a wait of a row ends when it is resumed: the action, of those that raise; None: it goes on. The error itself
+#: is made by the row, whose frames it then refers to: nobody else is to hold it.
+Verdict = int | None
 
 
 @attrs.frozen(kw_only=True)
@@ -38,7 +39,7 @@ class RowInfo:
         state: Of `State`, by name.
         waiting_for: "readable", "writable", "wake-up" or "turn"; empty where it waits for nothing.
         deadline: When it stops waiting, on the loop's clock; None: never.
-        since: When it began to wait, on the loop's clock.
+        since: When it began to wait, or to run, on the loop's clock.
     """
 
     client_address: object
@@ -55,7 +56,7 @@ class Row:
     Args:
         job: The request.
         table: Where it is.
-        go: Lets it go on, from the loop: called with what its wait is to raise, if anything; returns when the row
+        go: Lets it go on, from the loop: called with how its wait ends; returns when the row
             waits again or has ended.
         leave: Lets the loop go on, from the row: returns what `go` was called with.
     """
@@ -80,6 +81,9 @@ class Row:
         """
         Park, in this row's handler, until the table resumes it; *signal*, a value of `Signal`, says for what.
 
+        It may be resumed for something else, that comes late from another thread for instance: who waits looks
+        whether he has got what he waits for, and else waits again.
+
         Raises:
             TimeoutError: The *deadline* has passed.
             RequestAborted: The server has stopped.
@@ -92,7 +96,7 @@ class Row:
         verdict = self.leave()
         self.deadline = None
         if verdict is not None:
-            raise verdict
+            raise _error(verdict)
 
     def give_way(self) -> None:
         """
@@ -110,7 +114,8 @@ class Row:
             raise AssertionError(f"a row that has to {Action(action).name} has waited")
         self.refused += 1
         if self.refused > MOST_REFUSALS:
-            self.table.give_up(self)
+            if self.state != _ABANDONED:
+                self.table.give_up(self)
             while True:
                 self.leave()  # never resumed, but for the end of its stack, which may be tried more than once
         raise _aborted()
@@ -207,10 +212,9 @@ class Table:
         row.state, action = TRANSITIONS[row.state][signal]
         if action == _NOTHING:
             return
-        verdict = None if action == _RESUME else _verdict(action)
         clock = self.clock
-        began = clock()
-        row.go(verdict)
+        row.since = began = clock()
+        row.go(None if action == _RESUME else action)
         row.since = now = clock()
         if now - began > self.slow:
             self.on_slow(row, now - began)
@@ -269,6 +273,7 @@ class Table:
             except BaseException as caught:  # noqa: BLE001 - raised below, when all have ended
                 error = error or caught
         self._queue.clear()
+        self._scheduled = False  # the loop runs no more; the next time it may be another
         if error is not None:
             raise error
 
@@ -277,7 +282,7 @@ def _aborted() -> RequestAborted:
     return RequestAborted(errno.ECONNABORTED, "the server has stopped")
 
 
-def _verdict(action: int) -> BaseException:
+def _error(action: int) -> BaseException:
     if action == Action.RAISE_TIMEOUT:
         return TimeoutError("timed out")
     if action == Action.RAISE_ABORTED:

@@ -1,14 +1,16 @@
 """The table at work for one server."""
 
 import os
+import socket
 
 import attrs
 
 from ..abc import Core, Job, Loop
 from ..events import HandlerSlow, RequestAbandoned
+from .answering import AnsweringSocket, may_block
 from .fibres import Fibres, frame_of
 from .rows import Row, RowInfo, Table
-from .sockets import adopt_request
+from .sockets import CooperativeSocket, adopt_request
 
 __all__ = ("TableRunner",)
 
@@ -30,17 +32,29 @@ class TableRunner:
     core: Core
     _table: Table
     _fibres: Fibres
+    _answering: dict[socket.socket, AnsweringSocket]
 
     def __init__(self, slow: float, loop: Loop, core: Core) -> None:
         self.loop, self.core = loop, core
         self._table = Table(loop, slow, self._report_slow, self._abandon)
         self._fibres = Fibres(self._table)
+        self._answering = {}
 
     def submit(self, job: Job, /) -> None:
         """Begin with *job*, at once, until it waits for the first time."""
         if job.stream:
             job.replace(adopt_request(job.request))
+        else:
+            self._answer_through(job)
         self._fibres.start(job)
+
+    def _answer_through(self, job: Job) -> None:
+        """Give a datagram's handler a socket that parks, where an answer may have to wait."""
+        match job.request:
+            case (packet, socket.socket() as sock) if may_block(sock):
+                if sock not in self._answering:
+                    self._answering[sock] = AnsweringSocket(sock)
+                job.replace((packet, self._answering[sock]))
 
     def rows(self) -> list[RowInfo]:
         """Say what is in flight, and what each request waits for. Any thread."""
@@ -53,7 +67,12 @@ class TableRunner:
 
     def leave(self) -> None:
         """Abort what is in flight."""
-        self._fibres.leave()
+        try:
+            self._fibres.leave()
+        finally:
+            answering, self._answering = self._answering, {}
+            for each in answering.values():
+                each.close()
 
     def close(self, deadline: float | None, /) -> None:
         """Nothing is in flight: `leave` has seen to that."""
@@ -74,6 +93,9 @@ class TableRunner:
         job = row.job
         job.abort()
         job.disown(_NOBODY)
+        request = job.request
+        if isinstance(request, CooperativeSocket) and request.fileno() >= 0:
+            socket.close(request.detach())  # files of it are open, on a stack that never ends
         job.settle(ok=False)
         if self.core.wants(RequestAbandoned):
             self.core.emit(

@@ -32,17 +32,7 @@ def sleep(seconds: float) -> None:
     elif seconds == 0:
         row.give_way()
     else:
-        park(row, seconds)
-
-
-def park(row: Row, seconds: float | None) -> bool:
-    """Let *row* wait until it is woken; False if that has taken *seconds*."""
-    deadline = None if seconds is None else row.table.clock() + seconds
-    try:
-        row.wait(_WAIT, deadline)
-    except TimeoutError:
-        return False
-    return True
+        RowTicket(row).wait(seconds)
 
 
 class RowTicket:
@@ -56,7 +46,14 @@ class RowTicket:
 
     def wait(self, seconds: float | None) -> bool:
         """Park until `wake`, for at most *seconds*; whether it has come."""
-        return self.woken or park(self.row, seconds) or self.woken
+        row = self.row
+        deadline = None if seconds is None else row.table.clock() + seconds
+        while not self.woken:
+            try:
+                row.wait(_WAIT, deadline)
+            except TimeoutError:
+                break
+        return self.woken
 
     def wake(self) -> None:
         """Let the row go on. Any thread."""

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Self, TypeAlias, TypeVar, cast
 
 from .._typing import Buffer, override
+from .receiving import MSG_DONTWAIT, NEVER_WAITS, receive, receive_into
 from .sending import SendableFile, send_file
 from .sleeping import sleep
-from .watch import SHARE, Watch
+from .watch import SHARE, Watch, would_block
 
 __all__ = ("CooperativeSocket", "adopt", "adopt_request")
 
@@ -92,50 +93,59 @@ class CooperativeSocket(socket.socket):
     @override
     def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
         """See `socket.socket.recv`."""
+        if flags:
+            return receive(self, bufsize, flags)
         watch = self._watch
         deadline: float | None = None
         while True:
             if watch.tries > 0:
                 try:
-                    data = _recv(self, bufsize, flags)
+                    data = _recv(self, bufsize)
                 except BlockingIOError:
                     watch.tries = 0
                 else:
-                    if len(data) < bufsize and watch.short and not flags:
+                    if len(data) < bufsize and watch.short:
                         watch.tries = 0
                     else:
                         watch.tries = watch.tries - 1 or -1
                     return data
+            if bufsize <= 0:
+                return _recv(self, bufsize)  # what needs nothing waits for nothing
             deadline = watch.wait_readable(self, self._patience, deadline)
 
     @override
     def recv_into(self, buffer: Buffer, nbytes: int = 0, flags: int = 0) -> int:
         """See `socket.socket.recv_into`."""
+        if flags:
+            return receive_into(self, buffer, nbytes, flags)
+        room = nbytes or _size(buffer)
         watch = self._watch
         deadline: float | None = None
         while True:
             if watch.tries > 0:
                 try:
-                    size = _recv_into(self, buffer, nbytes, flags)
+                    size = _recv_into(self, buffer, nbytes)
                 except BlockingIOError:
                     watch.tries = 0
                 else:
-                    if watch.short and not flags and size < (nbytes or _size(buffer)):
+                    if size < room and watch.short:
                         watch.tries = 0
                     else:
                         watch.tries = watch.tries - 1 or -1
                     return size
+            if room <= 0 or (nbytes and nbytes > _size(buffer)):
+                return _recv_into(self, buffer, nbytes)  # nothing to wait for, or an error
             deadline = watch.wait_readable(self, self._patience, deadline)
 
     @override
     def recvfrom(self, bufsize: int, flags: int = 0, /) -> tuple[bytes, _Address]:
         """See `socket.socket.recvfrom`."""
-        return self.when_readable(lambda: _plain.recvfrom(self, bufsize, flags))
+        return self.when_readable(lambda: _plain.recvfrom(self, bufsize, flags), flags)
 
     @override
     def recvfrom_into(self, buffer: Buffer, nbytes: int = 0, flags: int = 0) -> tuple[int, _Address]:
         """See `socket.socket.recvfrom_into`."""
-        return self.when_readable(lambda: _plain.recvfrom_into(self, buffer, nbytes, flags))
+        return self.when_readable(lambda: _plain.recvfrom_into(self, buffer, nbytes, flags), flags)
 
     if sys.platform != "win32" and hasattr(socket.socket, "recvmsg"):
 
@@ -144,7 +154,7 @@ class CooperativeSocket(socket.socket):
             self, bufsize: int, ancbufsize: int = 0, flags: int = 0, /
         ) -> tuple[bytes, list[tuple[int, int, bytes]], int, _Address]:
             """See `socket.socket.recvmsg`."""
-            return self.when_readable(lambda: _plain.recvmsg(self, bufsize, ancbufsize, flags))
+            return self.when_readable(lambda: _plain.recvmsg(self, bufsize, ancbufsize, flags), flags)
 
         @override
         def recvmsg_into(
@@ -152,7 +162,7 @@ class CooperativeSocket(socket.socket):
         ) -> tuple[int, list[tuple[int, int, bytes]], int, _Address]:
             """See `socket.socket.recvmsg_into`."""
             into = list(buffers)
-            return self.when_readable(lambda: _plain.recvmsg_into(self, into, ancbufsize, flags))
+            return self.when_readable(lambda: _plain.recvmsg_into(self, into, ancbufsize, flags), flags)
 
     @override
     def accept(self) -> "tuple[CooperativeSocket, _Address]":
@@ -160,8 +170,10 @@ class CooperativeSocket(socket.socket):
         request, address = self.when_readable(lambda: _plain.accept(self))
         return adopt(request), address
 
-    def when_readable(self, attempt: Callable[[], T]) -> T:
-        """Make *attempt* until it has something to read."""
+    def when_readable(self, attempt: Callable[[], T], flags: int = 0) -> T:
+        """Make *attempt*, with its *flags*, until it has something to read."""
+        if flags & NEVER_WAITS:
+            return attempt()
         watch = self._watch
         deadline: float | None = None
         while True:
@@ -180,7 +192,7 @@ class CooperativeSocket(socket.socket):
     @override
     def send(self, data: Buffer, flags: int = 0, /) -> int:
         """See `socket.socket.send`."""
-        return self.when_writable(lambda: _send(self, data, flags))
+        return self.when_writable(lambda: _send(self, data, flags), flags)
 
     @override
     def sendall(self, data: Buffer, flags: int = 0, /) -> None:
@@ -193,13 +205,15 @@ class CooperativeSocket(socket.socket):
             sent = _send(self, data, flags)
         except BlockingIOError:
             sent = 0
-        if data.__class__ is not bytes or sent != len(data):  # pyright: ignore[reportArgumentType]
+        if type(data) is not bytes or sent != len(data):
             self._send_rest(data, sent, flags)
 
     def _send_rest(self, data: Buffer, sent: int, flags: int) -> None:
         deadline: float | None = None
         with memoryview(data) as whole, whole.cast("B") as view:
             while sent < len(view):
+                if flags & MSG_DONTWAIT:
+                    raise would_block()
                 deadline = self._watch.wait_writable(self, self._patience, deadline)
                 with view[sent:] as rest, contextlib.suppress(BlockingIOError):
                     sent += _send(self, rest, flags)
@@ -207,7 +221,8 @@ class CooperativeSocket(socket.socket):
     @override
     def sendto(self, data: Buffer, *flags_and_address: _Address) -> int:
         """See `socket.socket.sendto`."""
-        return self.when_writable(lambda: _plain.sendto(self, data, *flags_and_address))
+        flags = flags_and_address[0] if len(flags_and_address) > 1 else 0
+        return self.when_writable(lambda: _plain.sendto(self, data, *flags_and_address), flags)
 
     if sys.platform != "win32" and hasattr(socket.socket, "sendmsg"):
 
@@ -222,10 +237,12 @@ class CooperativeSocket(socket.socket):
         ) -> int:
             """See `socket.socket.sendmsg`."""
             parts, more = list(buffers), list(ancdata)
-            return self.when_writable(lambda: _plain.sendmsg(self, parts, more, flags, address))
+            return self.when_writable(lambda: _plain.sendmsg(self, parts, more, flags, address), flags)
 
-    def when_writable(self, attempt: Callable[[], T]) -> T:
-        """Make *attempt* until there is room."""
+    def when_writable(self, attempt: Callable[[], T], flags: int = 0) -> T:
+        """Make *attempt*, with its *flags*, until there is room."""
+        if flags & MSG_DONTWAIT:
+            return attempt()
         watch = self._watch
         watch.sends -= 1
         if watch.sends < 0:
@@ -268,8 +285,21 @@ class CooperativeSocket(socket.socket):
             return self._connect_later(address)
         if number not in _IN_PROGRESS:
             return number
-        self._watch.wait_writable(self, self._patience, None)
-        return self.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        deadline: float | None = None
+        while True:
+            deadline = self._watch.wait_writable(self, self._patience, deadline)
+            number = self.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if number or self._is_connected():
+                return number
+
+    def _is_connected(self) -> bool:
+        try:
+            self.getpeername()
+        except OSError as error:
+            if error.errno != errno.ENOTCONN:
+                raise
+            return False
+        return True
 
     def _connect_later(self, address: _Address) -> int:
         until = None if self._patience is None else time.monotonic() + self._patience
@@ -297,6 +327,13 @@ class CooperativeSocket(socket.socket):
         self._watch.end()
         super()._real_close()  # type: ignore[misc]  # typeshed knows only the public ones
 
+    def __del__(self) -> None:
+        """Leave the loop also where nobody has closed it: its number will be another's."""
+        watch: Watch | None = getattr(self, "_watch", None)
+        if watch is not None and watch.loop is not None:
+            watch.end()
+        super().__del__()  # type: ignore[misc]  # the C type's, which closes it with a ResourceWarning
+
     @contextlib.contextmanager
     def blocking(self) -> Iterator[Self]:
         """
@@ -321,7 +358,8 @@ _send = socket.socket.send
 _IN_PROGRESS = (errno.EINPROGRESS, errno.EWOULDBLOCK, getattr(errno, "WSAEWOULDBLOCK", errno.EINPROGRESS))
 #: Seconds between two tries to connect to a Unix socket, at first, and at most.
 _PAUSE, _LONGEST_PAUSE = 0.001, 0.05
-_TCP = (socket.AF_INET, socket.AF_INET6)
+_INET = (socket.AF_INET, socket.AF_INET6)
+_TCP = (0, socket.IPPROTO_TCP)  # SCTP's are streams too, and read one message at a time
 
 
 def _size(buffer: Buffer) -> int:
@@ -338,7 +376,7 @@ def _beneath(sock: socket.socket) -> socket.socket:
 
 def _is_tcp(sock: socket.socket) -> bool:
     beneath = _beneath(sock)
-    return beneath.type == socket.SOCK_STREAM and beneath.family in _TCP
+    return beneath.type == socket.SOCK_STREAM and beneath.family in _INET and beneath.proto in _TCP
 
 
 def adopt(sock: socket.socket) -> CooperativeSocket:
@@ -354,7 +392,12 @@ def adopt(sock: socket.socket) -> CooperativeSocket:
         raise TypeError(f"only a plain socket.socket can park, not {sock!r}")
     beneath = _beneath(sock)
     family, kind, proto, patience = beneath.family, beneath.type, sock.proto, sock.gettimeout()
-    made = CooperativeSocket(family, kind, proto, sock.detach())
+    fd = sock.detach()
+    try:
+        made = CooperativeSocket(family, kind, proto, fd)
+    except BaseException:
+        socket.close(fd)
+        raise
     made._patience = patience
     return made
 

@@ -11,7 +11,7 @@ from .machine import Signal
 from .polling import wait_for
 from .rows import Row, Table
 
-__all__ = ("Watch",)
+__all__ = ("SHARE", "Watch", "would_block")
 
 #: Reads, and writes, that succeed without a wait before the others have their turn: a client that always has data
 #: gets so much of the loop for each of its turns.
@@ -84,10 +84,10 @@ class Watch:
         if timeout == 0.0:
             tried, self.tries = self.tries == 0, SHARE
             if tried:
-                raise _would_block()
+                raise would_block()
             return None
         row = fibre_row()
-        if row is None or (row.table is not self.table and not self._join(sock, row)):
+        if row is None or (row.table.loop is not self.loop and not self._join(sock, row)):
             self.tries = SHARE
             return _poll(sock, timeout, deadline, write=False)
         if self.tries < 0:
@@ -101,15 +101,15 @@ class Watch:
             self._show_interest()
         try:
             row.wait(_READ, deadline)
-        except BaseException:
-            self.readers = tuple(each for each in self.readers if each is not row)
-            raise
+        finally:
+            if self.readers:  # other rows, or this one, which something else has ended the wait of
+                self.readers = tuple(each for each in self.readers if each is not row)
         return deadline
 
     def wait_writable(self, sock: socket.socket, timeout: float | None, deadline: float | None) -> float | None:
         """Wait until *sock* may be writable, as `wait_readable` does."""
         if timeout == 0.0:
-            raise _would_block()
+            raise would_block()
         row = fibre_row()
         if row is None or not self._join(sock, row):
             return _poll(sock, timeout, deadline, write=True)
@@ -121,9 +121,9 @@ class Watch:
             self._show_interest()
         try:
             row.wait(_WRITE, deadline)
-        except BaseException:
-            self.writers = tuple(each for each in self.writers if each is not row)
-            raise
+        finally:
+            if self.writers:  # other rows, or this one, which something else has ended the wait of
+                self.writers = tuple(each for each in self.writers if each is not row)
         return deadline
 
     def has_sent_its_share(self, timeout: float | None) -> None:
@@ -202,7 +202,8 @@ class Watch:
             row.table.wake(row)
 
 
-def _would_block() -> BlockingIOError:
+def would_block() -> BlockingIOError:
+    """Make what a socket raises that is not to wait."""
     return BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
 
