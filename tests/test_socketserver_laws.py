@@ -301,6 +301,9 @@ def test_attributes_of_the_instance(module: ModuleType) -> None:
         assert server.server_address == server.socket.getsockname()
         with serving(server, 0.01):
             assert ask(server) == b"PING\n"
+    for thread in threading.enumerate():
+        if thread.daemon:  # that of the request: nobody has waited for it, by its definition
+            thread.join(FAILSAFE)
 
 
 def test_a_socket_of_ones_own(module: ModuleType) -> None:
