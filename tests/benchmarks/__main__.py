@@ -9,9 +9,10 @@ from pathlib import Path
 from types import FrameType
 
 from .cases import Case, all_cases
-from .loads import missing
+from .loads import IdleProbe, LoadProbe, missing
 from .measure import BenchmarkError, Pair, interleave
 from .report import Result, table, write_json
+from .servers import lacking
 
 
 def _positive(text: str) -> int:
@@ -46,6 +47,12 @@ def _run(case: Case, rounds: int) -> Result | None:
     if case.load is not None and missing(case.load):
         _say(f"{case.name}: skipped, there is no {case.load.tool} (Debian: apt install {case.load.package})")
         return None
+
+    for probe in (case.ours, case.peer):
+        needed = lacking(probe.server) if isinstance(probe, LoadProbe | IdleProbe) else None
+        if needed is not None:
+            _say(f"{case.name}: skipped, there is no {needed} (pip install '.[bench]')")
+            return None
 
     def progress(pair: Pair) -> None:
         ratios = ", ".join(f"{name} {value / pair.peer[name]:.3f}" for name, value in pair.ours.items())

@@ -1,6 +1,10 @@
 """What the servers answer: the same few bytes and the same function on both sides of a comparison."""
 
-__all__ = ("PONG", "REQUEST_SIZE", "dns_reply")
+import http.server
+
+from typing_extensions import override
+
+__all__ = ("PONG", "REQUEST_SIZE", "Hello", "dns_reply")
 
 #: Bytes asked for in one recv: a PING of redis-benchmark has 14.
 REQUEST_SIZE = 4096
@@ -17,3 +21,22 @@ _ANSWER = b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4\x7f\0\0\1"
 def dns_reply(query: bytes) -> bytes:
     """Answer a query of one question and nothing else: its id, fixed flags, its question, a fixed A record."""
     return query[:2] + _FLAGS_AND_COUNTS + query[12:] + _ANSWER
+
+
+class Hello(http.server.BaseHTTPRequestHandler):
+    """A short page, over kept connections."""
+
+    protocol_version = "HTTP/1.1"
+    _page = b"Hello, world\n"
+
+    def do_GET(self) -> None:
+        """Send the page, in one piece."""
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain")
+        self.send_header("Content-Length", str(len(self._page)))
+        self.end_headers()
+        self.wfile.write(self._page)
+
+    @override
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing: the log would be what is measured."""

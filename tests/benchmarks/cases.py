@@ -3,7 +3,7 @@
 import attrs
 from typing_extensions import override
 
-from .loads import DnsPerf, ImportProbe, Load, LoadProbe, RedisBenchmark, ShutdownProbe
+from .loads import DnsPerf, IdleProbe, ImportProbe, Load, LoadProbe, RedisBenchmark, ShutdownProbe, Wrk
 from .measure import Comparison, Probe
 
 __all__ = ("Case", "Target", "all_cases")
@@ -65,6 +65,18 @@ _LOADED: tuple[tuple[str, str, str, Load, float, tuple[Target, ...]], ...] = (
     ("thread-pool", "sockserve-thread-pool", "stdlib-thread", _CONNECTIONS, 1.0,
      (_ratio("throughput", least=1.8), _ratio("cpu", most=0.6))),
     ("fork", "sockserve-fork", "stdlib-fork", _CONNECTIONS, 0.25, (_ratio("throughput", least=1.0),)),
+    ("selector-uvloop", "sockserve-selector-kept", "uvloop-kept", RedisBenchmark(keep=True), 10.0,
+     (_ratio("throughput", least=1.1), _ratio("cpu", most=0.85))),
+    ("selector-asyncio", "sockserve-selector-kept", "asyncio-kept", RedisBenchmark(keep=True), 10.0, ()),
+    ("selector-gevent", "sockserve-selector-kept", "gevent-kept", RedisBenchmark(keep=True), 10.0, ()),
+    ("selector-lines", "sockserve-selector-lines", "gevent-lines", RedisBenchmark(keep=True, inline=True), 10.0,
+     (_ratio("throughput", least=1.3), _ratio("cpu", most=0.7))),
+    ("selector-1000", "sockserve-selector-kept", "stdlib-thread-kept",
+     RedisBenchmark(clients=1000, keep=True), 10.0, (_ratio("throughput", least=2.0), _ratio("cpu", most=0.4))),
+    ("selector-once", "sockserve-selector", "stdlib-thread", _CONNECTIONS, 1.0,
+     (_ratio("throughput", least=2.5),)),
+    ("selector-http", "sockserve-selector-http", "stdlib-thread-http", Wrk(), 1.0,
+     (_ratio("throughput", least=1.4),)),
     ("dns-bare", "bare-dns", "stdlib-sync-dns", _QUERIES, 10.0, ()),
     ("shim-thread", "shim-thread", "stdlib-thread", _CONNECTIONS, 1.0, (_ratio("throughput", least=1.0),)),
     ("shim-fork", "shim-fork", "stdlib-fork", _CONNECTIONS, 0.25, (_ratio("throughput", least=1.0),)),
@@ -103,7 +115,14 @@ def all_cases(requests: int) -> list[Case]:
         )
         for name in _SHUTDOWN
     ]
+    idle = Case(
+        name="selector-idle",
+        ours=IdleProbe("sockserve-selector-kept"),
+        peer=IdleProbe("gevent-kept"),
+        targets=(_ratio("memory", most=0.8),),
+        rounds=3,
+    )
     imported = Case(
         name="import", ours=ImportProbe("sockserve", _HEAVY), peer=ImportProbe("socketserver"), rounds=15
     )
-    return [*loaded, *shutdown, imported]
+    return [*loaded, idle, *shutdown, imported]

@@ -1,5 +1,6 @@
 """What is measured: a load generator's run against one server, an idle server's shutdown, an import."""
 
+import contextlib
 import csv
 import functools
 import json
@@ -7,6 +8,7 @@ import os
 import random
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -21,7 +23,21 @@ import attrs
 from .measure import BenchmarkError, ServerProcess
 from .servers import make_server
 
-__all__ = ("DnsPerf", "ImportProbe", "Load", "LoadProbe", "Outcome", "RedisBenchmark", "ShutdownProbe", "missing")
+if sys.platform != "win32":
+    import resource
+
+__all__ = (
+    "DnsPerf",
+    "IdleProbe",
+    "ImportProbe",
+    "Load",
+    "LoadProbe",
+    "Outcome",
+    "RedisBenchmark",
+    "ShutdownProbe",
+    "Wrk",
+    "missing",
+)
 
 #: Seconds after which a run of a load generator is given up.
 _PATIENCE = 180.0
@@ -64,25 +80,62 @@ def _output_of(command: list[str], env: Mapping[str, str] | None = None) -> str:
 @attrs.frozen(kw_only=True)
 class RedisBenchmark:
     """
-    A connection for each request.
+    A connection for each request, or kept connections.
 
     With ``-k 0`` redis-benchmark opens a new connection whenever it has read a reply, and closes the old one; its
     first connection asks for a CONFIG, which no server here has, and is not counted.
+
+    Args:
+        clients: Connections at a time.
+        keep: Whether each connection is kept for all its requests.
+        inline: Whether a request is a line of text, rather than an array of bulk strings.
     """
 
     clients: int = 50
+    keep: bool = False
+    inline: bool = False
     tool: ClassVar[str] = "redis-benchmark"
     package: ClassVar[str] = "redis-tools"
 
     def run(self, address: tuple[str, int], requests: int) -> Outcome:
         """See `Load.run`."""
         host, port = address
-        command = [self.tool, "-h", host, "-p", str(port), "-k", "0", "-c", str(self.clients)]
-        output = _output_of([*command, "-n", str(requests), "-t", "ping_mbulk", "--csv"])
+        test = "ping_inline" if self.inline else "ping_mbulk"
+        command = [self.tool, "-h", host, "-p", str(port), "-k", str(int(self.keep)), "-c", str(self.clients)]
+        output = _output_of([*command, "-n", str(requests), "-t", test, "--csv"])
         rows = list(csv.DictReader(output.splitlines()))
         if len(rows) != 1:
             raise BenchmarkError(f"redis-benchmark printed no result: {output!r}")
         return Outcome(requests, float(rows[0]["rps"]))
+
+
+@attrs.frozen(kw_only=True)
+class Wrk:
+    """HTTP requests over kept connections, for a given time: their number follows from it."""
+
+    clients: int = 1000
+    seconds: int = 4
+    tool: ClassVar[str] = "wrk"
+    package: ClassVar[str] = "wrk"
+
+    def run(self, address: tuple[str, int], requests: int) -> Outcome:
+        """See `Load.run`; *requests* does not matter."""
+        host, port = address
+        command = [self.tool, "-t", "1", "-c", str(self.clients), "-d", f"{self.seconds}s", "--timeout", "10s"]
+        output = _output_of([*command, f"http://{host}:{port}/"])
+        errors = re.search(r"timeout (\d+)", output)
+        if errors is not None and int(errors[1]):
+            raise BenchmarkError(f"{errors[1]} requests timed out")
+        return Outcome(
+            int(_wrk_figure(r"(\d+) requests in", output)), _wrk_figure(r"Requests/sec:\s+([\d.]+)", output)
+        )
+
+
+def _wrk_figure(pattern: str, output: str) -> float:
+    found = re.search(pattern, output)
+    if found is None:
+        raise BenchmarkError(f"wrk does not say {pattern!r}: {output!r}")
+    return float(found[1])
 
 
 @attrs.frozen(kw_only=True)
@@ -140,6 +193,35 @@ class LoadProbe:
             process.settle()
             spent = process.cpu_seconds() - before
         return {"throughput": outcome.rate, "cpu": 1e6 * spent / outcome.requests}
+
+
+@attrs.frozen
+class IdleProbe:
+    """Bytes of a server's memory for a connection that is in the middle of a request, over many of them."""
+
+    server: str
+    few: ClassVar[int] = 100
+    many: ClassVar[int] = 10_000
+
+    def __call__(self) -> Mapping[str, float]:
+        """Open connections that send half a request, and look at the proportional set size (proc(5), smaps)."""
+        _raise_limit(2 * self.many)
+        with ServerProcess(self.server) as process, contextlib.ExitStack() as stack:
+            sizes = []
+            for count in (self.few, self.many - self.few):
+                for _ in range(count):
+                    client = stack.enter_context(socket.create_connection(process.address, timeout=10.0))
+                    client.sendall(b"PING\r")
+                time.sleep(1.0)  # until the last has been accepted
+                sizes.append(process.memory())
+        return {"memory": (sizes[1] - sizes[0]) / (self.many - self.few)}
+
+
+def _raise_limit(descriptors: int) -> None:
+    if sys.platform == "win32":
+        raise NotImplementedError
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(descriptors, hard), hard))
 
 
 @attrs.frozen

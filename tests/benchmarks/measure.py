@@ -154,6 +154,14 @@ class ServerProcess:
         """User and system time of the process and of the children that it has reaped: proc(5), stat, 14 to 17."""
         return sum(int(ticks) for ticks in _stat(self.pid)[11:15]) / _TICK
 
+    def memory(self) -> float:
+        """Bytes: its proportional set size, in which shared pages count by their share (proc(5), smaps_rollup)."""
+        for line in Path("/proc", str(self.pid), "smaps_rollup").read_text().splitlines():
+            name, _, value = line.partition(":")
+            if name == "Pss":
+                return 1024 * float(value.split()[0])
+        raise BenchmarkError("the kernel does not tell the proportional set size")
+
     def settle(self) -> None:
         """
         Wait until it has reaped its children, whose time is counted only then: the standard library's needs half a

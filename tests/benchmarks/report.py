@@ -18,6 +18,7 @@ __all__ = ("Result", "table", "write_json")
 _UNITS = {
     "throughput": "requests/s",
     "cpu": "CPU us/request",
+    "memory": "bytes/connection",
     "shutdown": "ms",
     "import": "ms",
     "modules": "modules",

@@ -7,7 +7,7 @@ from typing import Any
 
 from typing_extensions import override
 
-from .answers import PONG, REQUEST_SIZE, dns_reply
+from .answers import PONG, REQUEST_SIZE, Hello, dns_reply
 
 _ANYWHERE = ("127.0.0.1", 0)
 
@@ -33,6 +33,18 @@ class Dns(socketserver.BaseRequestHandler):
     def handle(self) -> None:
         data, sock = self.request
         sock.sendto(dns_reply(data), self.client_address)
+
+
+class Kept(socketserver.BaseRequestHandler):
+    """A reply for whatever comes, until the client has gone."""
+
+    request: socket.socket
+
+    @override
+    def handle(self) -> None:
+        receive, send = self.request.recv, self.request.sendall
+        while receive(REQUEST_SIZE):
+            send(PONG)
 
 
 class _Bound(socketserver.BaseServer):
@@ -90,6 +102,16 @@ def thread() -> ThreadTCP:
 def thread_daemon() -> ThreadDaemonTCP:
     """A thread for each connection, not awaited."""
     return ThreadDaemonTCP(_ANYWHERE, Pong)
+
+
+def thread_kept() -> ThreadDaemonTCP:
+    """A thread for each connection, which is kept."""
+    return ThreadDaemonTCP(_ANYWHERE, Kept)
+
+
+def thread_http() -> ThreadDaemonTCP:
+    """A thread for each connection, and a handler of http.server: what ThreadingHTTPServer is."""
+    return ThreadDaemonTCP(_ANYWHERE, Hello)
 
 
 def sync_dns() -> SyncUDP:

@@ -6,11 +6,12 @@ module is imported only by the process that serves from it: nobody carries the o
 """
 
 import importlib
+import importlib.util
 import json
 import sys
 from typing import Protocol, cast
 
-__all__ = ("SERVERS", "Served", "make_server")
+__all__ = ("SERVERS", "Served", "lacking", "make_server")
 
 #: Name → module and function. One more server: one module beside this one, and one row here.
 SERVERS: dict[str, tuple[str, str]] = {
@@ -24,12 +25,32 @@ SERVERS: dict[str, tuple[str, str]] = {
     "shim-fork": ("server_shim", "fork"),
     "shim-udp": ("server_shim", "sync_dns"),
     "bare-dns": ("server_bare", "dns"),
+    "sockserve-selector": ("server_sockserve", "selector"),
+    "sockserve-selector-kept": ("server_sockserve", "selector_kept"),
+    "sockserve-selector-lines": ("server_sockserve", "selector_lines"),
+    "sockserve-selector-http": ("server_sockserve", "selector_http"),
+    "gevent-kept": ("server_gevent", "kept"),
+    "gevent-lines": ("server_gevent", "lines"),
+    "uvloop-kept": ("server_asyncio", "uvloop_kept"),
+    "asyncio-kept": ("server_asyncio", "asyncio_kept"),
+    "stdlib-thread-kept": ("server_stdlib", "thread_kept"),
+    "stdlib-thread-http": ("server_stdlib", "thread_http"),
     "stdlib-sync": ("server_stdlib", "sync"),
     "stdlib-thread": ("server_stdlib", "thread"),
     "stdlib-thread-daemon": ("server_stdlib", "thread_daemon"),
     "stdlib-fork": ("server_stdlib", "fork"),
     "stdlib-sync-dns": ("server_stdlib", "sync_dns"),
 }
+
+
+#: Module beside this one → what it needs that the project does not.
+_NEEDS = {"server_gevent": "gevent", "server_asyncio": "uvloop"}
+
+
+def lacking(name: str) -> str | None:
+    """Say what would have to be installed for the server called *name*."""
+    needed = _NEEDS.get(SERVERS[name][0])
+    return needed if needed is not None and importlib.util.find_spec(needed) is None else None
 
 
 class Served(Protocol):
