@@ -25,7 +25,8 @@ def serve_with(row: Row, server: object, poll_interval: float | None) -> None:
     """Do what ``serve_forever`` promises, where the strategy of *row* runs the requests."""
 
     def wait(polled: Polled, interval: float | None) -> None:
-        host = host_of(polled, row)
+        # Options that were changed since the last request hold from the next on.
+        host = state_of(polled).host or host_of(polled, row)
         if host.in_loop:
             _loop(polled, host, interval)
         else:
