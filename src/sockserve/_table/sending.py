@@ -76,7 +76,7 @@ class _Sending:
         if sys.platform == "win32" or not hasattr(os, "sendfile"):
             return False
         try:
-            source: int = self.file.fileno()  # type: ignore[attr-defined]  # few files have none
+            source: int = getattr(self.file, "fileno")()  # noqa: B009 - few files have none
         except (AttributeError, OSError):
             return False
         while size := self._left(_CHUNK):

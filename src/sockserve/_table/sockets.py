@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Self, TypeAlias, TypeVar, cast
@@ -146,7 +147,7 @@ class CooperativeSocket(socket.socket):
         """See `socket.socket.recvfrom_into`."""
         return self.when_readable(lambda: _plain.recvfrom_into(self, buffer, nbytes, flags), flags)
 
-    if hasattr(socket.socket, "recvmsg"):
+    if sys.platform != "win32":  # it has none
 
         @override
         def recvmsg(
@@ -223,7 +224,7 @@ class CooperativeSocket(socket.socket):
         flags = flags_and_address[0] if len(flags_and_address) > 1 else 0
         return self.when_writable(lambda: _plain.sendto(self, data, *flags_and_address), flags)
 
-    if hasattr(socket.socket, "sendmsg"):
+    if sys.platform != "win32":  # it has none
 
         @override
         def sendmsg(
