@@ -4,7 +4,6 @@ import contextlib
 import functools
 import socket
 import struct
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -17,8 +16,6 @@ from sockserve._loop.timers import Timer, Timers
 from sockserve._table.runner import TableRunner
 from sockserve._table.sockets import CooperativeSocket, adopt
 from sockserve.abc import READ
-
-assert sys.platform != "win32"  # the suite needs POSIX; see CONTRIBUTING.md
 
 POLLERS: dict[str, Callable[[], Poller]] = {"edges": default_poller, "levels": SelectorsPoller}
 

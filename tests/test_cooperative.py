@@ -3,6 +3,7 @@
 import array
 import os
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import pytest
 from sockserve import sleep
 from sockserve._table.sockets import CooperativeSocket, adopt
 from table_kit import PAIRS, POLLERS, Bench, cooperating
+
+assert sys.platform != "win32"  # the suite needs POSIX; see CONTRIBUTING.md
 
 _pause = sleep
 Ends = tuple[socket.socket, CooperativeSocket]

@@ -175,3 +175,23 @@ def test_a_wait_that_ends_otherwise_leaves_no_trace(bench: Bench, ends: Ends, wr
             _pause(0)
 
     bench.run(work, other)
+
+
+def test_two_rows_may_read_one_socket(bench: Bench) -> None:
+    """Each arrival is one's, and the other waits on; the end is for both."""
+    with cooperating(tcp_pair()) as (client, server):
+        got: list[bytes] = []
+
+        def reader() -> None:
+            while data := server.recv(1):
+                got.append(data)
+
+        def writer() -> None:
+            for number in range(5):
+                client.sendall(b"%d" % number)
+                while len(got) <= number:
+                    _pause(0)
+            client.shutdown(socket.SHUT_WR)
+
+        bench.run(reader, reader, writer)
+        assert got == [b"0", b"1", b"2", b"3", b"4"]

@@ -3,6 +3,7 @@
 import io
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from hypothesis import strategies as st
 from sockserve import sleep
 from sockserve._table.sockets import CooperativeSocket, adopt
 from table_kit import PAIRS, POLLERS, Bench, cooperating, tcp_pair, unix_pair
+
+assert sys.platform != "win32"  # the suite needs POSIX; see CONTRIBUTING.md
 
 _pause = sleep
 Ends = tuple[socket.socket, CooperativeSocket]

@@ -81,26 +81,6 @@ def test_one_row_writes_what_another_reads(bench: Bench) -> None:
         assert b"".join(got) == b"0123456789"
 
 
-def test_two_rows_may_read_one_socket(bench: Bench) -> None:
-    """Each arrival is one's, and the other waits on; the end is for both."""
-    with cooperating(tcp_pair()) as (client, server):
-        got: list[bytes] = []
-
-        def reader() -> None:
-            while data := server.recv(1):
-                got.append(data)
-
-        def writer() -> None:
-            for number in range(5):
-                client.sendall(b"%d" % number)
-                while len(got) <= number:
-                    _pause(0)
-            client.shutdown(socket.SHUT_WR)
-
-        bench.run(reader, reader, writer)
-        assert got == [b"0", b"1", b"2", b"3", b"4"]
-
-
 def test_a_thread_of_a_handler_waits_for_itself(bench: Bench) -> None:
     """It is no row: it blocks, with the same results, while the row and others go on."""
     with cooperating(tcp_pair()) as (client, server):
@@ -178,7 +158,8 @@ def test_a_child_that_a_handler_forks_never_enters_the_loop(ending: str, status:
     assert server.stats.failed == 0
 
 
-def test_a_client_that_always_has_data_starves_nobody(bench: Bench) -> None:
+@pytest.mark.parametrize("reads", [True, False])
+def test_a_client_that_always_has_data_starves_nobody(bench: Bench, reads: bool) -> None:
     """Neither reading nor writing without a wait keeps the others out for more than its share."""
     with cooperating(tcp_pair()) as (client, server), cooperating(tcp_pair()) as (quiet, other):
         log: list[str] = []
@@ -186,22 +167,19 @@ def test_a_client_that_always_has_data_starves_nobody(bench: Bench) -> None:
         def greedy() -> None:
             client.sendall(bytes(20_000))
             server.settimeout(None)
-            for _ in range(10 * SHARE):
-                server.recv(1)
-                log.append("read")
-            for _ in range(10 * SHARE):
-                server.sendall(b"x")
-                log.append("write")
+            for _ in range(20 * SHARE):
+                server.recv(1) if reads else server.sendall(b"x")
+                log.append("greedy")
 
         def modest() -> None:
-            for _ in range(16):
+            for _ in range(8):
                 quiet.sendall(b"?")
                 assert other.recv(1) == b"?"
                 log.append("other")
 
         bench.run(greedy, modest)
         gaps = "".join(each[0] for each in log).split("o")
-        assert max(map(len, gaps[:16])) <= SHARE + 1
+        assert max(map(len, gaps[:8])) <= SHARE + 1
 
 
 def test_a_greedy_client_keeps_out_no_new_one() -> None:
@@ -263,10 +241,9 @@ def test_a_unix_client_that_does_not_read_holds_up_nobody(folder: Path) -> None:
                 for name, sock in (("slow", slow), ("quick", quick)):
                     sock.settimeout(FAILSAFE)
                     sock.bind(str(folder / name))
-                    sock.connect(path)
-                slow.send(b"many")
+                slow.sendto(b"many", path)  # not connected: else the system lets it hold up the whole socket
                 for _ in range(3):
-                    quick.send(b"one")
+                    quick.sendto(b"one", path)
                     assert quick.recv(10) == b"0"
             assert [slow.recv(10) for _ in range(count)] == [b"%d" % number for number in range(count)]
     assert server.stats.failed == 0
@@ -292,6 +269,8 @@ def test_a_socket_that_outlives_its_time_of_serving_parks_in_the_next() -> None:
             thread.start()
             with _client(server) as client:
                 assert client.recv(1) == b"!"
+                while [row.waiting_for for row in server._life._started.runner.rows()] != ["readable"]:
+                    pass  # it is about to park
                 far.sendall(b"shared")
                 assert client.recv(10) == b"shared"
             second.request_stop() if len(servers) == 2 else None

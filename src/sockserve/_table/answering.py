@@ -1,6 +1,7 @@
 """Answering datagrams over Unix sockets: a client that does not read is waited for, by its own request alone."""
 
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
@@ -60,7 +61,7 @@ class AnsweringSocket(socket.socket):
         flags = some[0] if some else 0
         return self._attempt(lambda: _plain.sendto(self, data, flags | MSG_DONTWAIT, address), flags)
 
-    if hasattr(socket.socket, "sendmsg"):
+    if sys.platform != "win32":  # it has none
 
         @override
         def sendmsg(

@@ -147,7 +147,7 @@ class CooperativeSocket(socket.socket):
         """See `socket.socket.recvfrom_into`."""
         return self.when_readable(lambda: _plain.recvfrom_into(self, buffer, nbytes, flags), flags)
 
-    if sys.platform != "win32" and hasattr(socket.socket, "recvmsg"):
+    if sys.platform != "win32":  # it has none
 
         @override
         def recvmsg(
@@ -224,7 +224,7 @@ class CooperativeSocket(socket.socket):
         flags = flags_and_address[0] if len(flags_and_address) > 1 else 0
         return self.when_writable(lambda: _plain.sendto(self, data, *flags_and_address), flags)
 
-    if sys.platform != "win32" and hasattr(socket.socket, "sendmsg"):
+    if sys.platform != "win32":  # it has none
 
         @override
         def sendmsg(
