@@ -23,9 +23,6 @@ import attrs
 from .measure import BenchmarkError, ServerProcess
 from .servers import make_server
 
-if sys.platform != "win32":
-    import resource
-
 __all__ = (
     "DnsPerf",
     "IdleProbe",
@@ -220,6 +217,8 @@ class IdleProbe:
 def _raise_limit(descriptors: int) -> None:
     if sys.platform == "win32":
         raise NotImplementedError
+    import resource
+
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(descriptors, hard), hard))
 
