@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -15,6 +16,12 @@ from recorder import FAILSAFE, Recorder
 from sockserve._loop import pollers
 
 assert sys.platform != "win32"  # the suite needs POSIX; see CONTRIBUTING.md
+
+
+# A shell that starts the suite in the background has it ignore SIGINT, and so would every program that it starts:
+# among them are some that test what Ctrl-C does.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True, scope="session")

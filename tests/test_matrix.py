@@ -204,12 +204,15 @@ def test_a_request_in_flight_finishes_within_the_grace(
         with kind.client(server.address, folder) as client:
             client.sendall(b"x\n")
             gate.wait_until_reached()
+            (row,) = server.rows()
+            assert row.client_address is not None
             server.request_stop(grace=FAILSAFE)
             gate.open()
             assert client.recv(10) == b"x\n"
             thread.join(FAILSAFE)
             assert not thread.is_alive()
     assert (server.stats.finished, server.stats.active) == (1, 0)
+    assert server.rows() == []
 
 
 def test_at_the_end_of_the_grace_connections_are_shut(

@@ -21,8 +21,6 @@ from sockserve import (
     sleep,
 )
 from sockserve._loop import pollers
-from sockserve._table.rows import RowInfo
-from sockserve._table.runner import TableRunner
 from sockserve.abc import Strategy
 from sockserve.abc._arrival import current_job
 from sockserve.events import HandlerFailed, HandlerSlow
@@ -44,12 +42,6 @@ def _made(handler: Callable[..., object], observer: Any = lambda event: None, sl
 
 def _client(server: Any) -> socket.socket:
     return socket.create_connection(server.address, FAILSAFE)
-
-
-def _rows(server: Any) -> list[RowInfo]:
-    runner = server._life._started.runner
-    assert isinstance(runner, TableRunner)
-    return runner.rows()
 
 
 def test_a_slow_handler_is_named_with_its_line(recorder: Recorder) -> None:
@@ -94,17 +86,18 @@ def test_the_rows_say_what_they_wait_for() -> None:
         wanted = {b"r": ("READING", "readable"), b"w": ("WRITING", "writable"), b"e": ("WAITING", "wake-up")}
         peers = {client.getsockname(): wanted[kind] for kind, client in clients.items()}
         deadline = {client.getsockname(): kind == b"r" for kind, client in clients.items()}
-        while {row.client_address: (row.state, row.waiting_for) for row in _rows(server)} != peers:
+        while {row.client_address: (row.state, row.waiting_for) for row in server.rows()} != peers:
             pass  # the last of them has answered, and parks any moment
-        for row in _rows(server):
+        for row in server.rows():
             assert (row.deadline is not None) is deadline[row.client_address]
+            assert row.since is not None
             assert row.since > 0
         for client in clients.values():
             client.close()
     with _made(print) as idle:
         idle.request_stop()
         idle.serve_forever()
-        assert _rows(idle) == []
+        assert idle.rows() == []
 
 
 def test_handle_request_returns_when_the_request_has_finished() -> None:

@@ -25,6 +25,7 @@ WAITING   -              !               !               !               !
 ABORTING  -              ABORTING:REFUSE ABORTING:REFUSE ABORTING:REFUSE ABORTING:REFUSE
 ENDED     -              !               !               !               !
 ABANDONED -              ABANDONED:REFUSE ABANDONED:REFUSE ABANDONED:REFUSE ABANDONED:REFUSE
+FORKED    -              !               !               !               !
 
           READABLE       WRITABLE        WAKE            TIME_OUT
 READY     -              -               -               -
@@ -35,16 +36,18 @@ WAITING   -              -               READY:QUEUE     RUNNING:RAISE_TIMEOUT
 ABORTING  -              -               -               -
 ENDED     -              -               -               -
 ABANDONED -              -               -               -
+FORKED    -              -               -               -
 
-          ABORT                  GIVE_UP          END
-READY     ABORTING:RAISE_ABORTED !                !
-RUNNING   ABORTING:RAISE_ABORTED !                ENDED:FORGET
-READING   ABORTING:RAISE_ABORTED !                !
-WRITING   ABORTING:RAISE_ABORTED !                !
-WAITING   ABORTING:RAISE_ABORTED !                !
-ABORTING  -                      ABANDONED:FORGET ENDED:FORGET
-ENDED     -                      !                !
-ABANDONED -                      !                !
+          ABORT                  GIVE_UP          END             FORK
+READY     ABORTING:RAISE_ABORTED !                !               FORKED:NOTHING
+RUNNING   ABORTING:RAISE_ABORTED !                ENDED:FORGET    FORKED:NOTHING
+READING   ABORTING:RAISE_ABORTED !                !               FORKED:NOTHING
+WRITING   ABORTING:RAISE_ABORTED !                !               FORKED:NOTHING
+WAITING   ABORTING:RAISE_ABORTED !                !               FORKED:NOTHING
+ABORTING  -                      ABANDONED:FORGET ENDED:FORGET    FORKED:NOTHING
+ENDED     -                      !                !               -
+ABANDONED -                      !                !               -
+FORKED    -                      !                ENDED:FORGET    -
 """
 
 

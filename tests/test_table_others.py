@@ -269,7 +269,7 @@ def test_a_socket_that_outlives_its_time_of_serving_parks_in_the_next() -> None:
             thread.start()
             with _client(server) as client:
                 assert client.recv(1) == b"!"
-                while [row.waiting_for for row in server._life._started.runner.rows()] != ["readable"]:
+                while [row.waiting_for for row in server.rows()] != ["readable"]:
                     pass  # it is about to park
                 far.sendall(b"shared")
                 assert client.recv(10) == b"shared"

@@ -24,7 +24,7 @@ from .errors import (
 from .handlers import BaseRequestHandler, DatagramRequestHandler, StreamRequestHandler
 from .observers import LogEvents, Observer, log_events
 from .server import Server, serve
-from .stats import Stats
+from .stats import RowInfo, Stats
 from .strategies import ForkStrategy, SelectorStrategy, SyncStrategy, ThreadPoolStrategy, ThreadStrategy
 from .transports import (
     AdoptedTransport,
@@ -53,6 +53,7 @@ __all__ = (
     "PeerGoneError",
     "Queue",
     "RequestAborted",
+    "RowInfo",
     "SelectorStrategy",
     "Server",
     "ServerStateError",

@@ -159,6 +159,8 @@ class _SocketWriter(io.BufferedIOBase):
     @override
     def write(self, data: Buffer, /) -> int:
         self._sock.sendall(data)
+        if type(data) is bytes:
+            return len(data)
         with memoryview(data) as view:
             return view.nbytes
 

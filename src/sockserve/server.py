@@ -18,7 +18,7 @@ from ._validators import callable_or_none, optional_seconds, seconds
 from .abc import Handler, Strategy, Transport
 from .errors import OptionError
 from .observers import Emitter, Observer, log_events
-from .stats import Stats
+from .stats import RowInfo, Stats
 
 __all__ = ("Server", "serve")
 
@@ -210,6 +210,15 @@ class Server(Generic[R, A]):
     def stats(self) -> Stats:
         """The counts of this moment."""
         return self._core.stats()
+
+    def rows(self) -> list[RowInfo]:
+        """
+        Return the requests in flight at this moment: of whom, and what each waits for.
+
+        Under `SelectorStrategy` these are the rows of its table; under the others it is known who is served, and
+        no more. Any thread may ask. It costs a look at every request.
+        """
+        return self._life.rows()
 
 
 AnyServer: TypeAlias = Server[Any, Any]  # type: ignore[explicit-any]  # of whatever request and address

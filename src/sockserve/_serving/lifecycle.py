@@ -9,10 +9,11 @@ from typing import Generic, TypeVar
 import attrs
 
 from .._loop.loop import EventLoop
-from ..abc import Listener, Runner, Strategy, Transport
+from ..abc import Listener, ListingRunner, Runner, Strategy, Transport
 from ..abc._arrival import current_job
 from ..errors import ServerStateError
 from ..events import Closed, Listening, RequestsAbandoned
+from ..stats import RowInfo
 from .core import ServerCore
 from .period import Service, Wish
 
@@ -74,6 +75,13 @@ class Lifecycle(Generic[R, A]):
     def is_open(self) -> bool:
         """Whether the kernel queues clients."""
         return self._listener is not None and not self._closed
+
+    def rows(self) -> list[RowInfo]:
+        """See `Server.rows`."""
+        started = self._started
+        if started is not None and isinstance(started.runner, ListingRunner):
+            return started.runner.rows()
+        return [RowInfo(client_address=job.client_address) for job in self.core.jobs()]
 
     def open(self) -> None:
         """See `Server.listen`."""

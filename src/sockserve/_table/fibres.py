@@ -21,7 +21,7 @@ from ..abc import Job
 from .current import found_by
 from .rows import Row, Table, Verdict
 
-__all__ = ("Fibre", "Fibres", "fibre_row", "frame_of", "start_beside")
+__all__ = ("Fibre", "Fibres", "current_fibre", "fibre_row", "frame_of", "start_beside")
 
 #: Fibres that are kept for the next request, at most: 16 KB of address space each, and what was touched of it.
 MOST_IDLE = 128
@@ -76,6 +76,12 @@ def _leave_child(error: BaseException | None) -> NoReturn:
                 stream.flush()
     finally:
         os._exit(status & 0xFF)
+
+
+def current_fibre() -> Fibre | None:
+    """Give the fibre that the caller runs in, if it is one."""
+    me = getcurrent()
+    return me if isinstance(me, Fibre) else None
 
 
 def fibre_row() -> Row | None:
@@ -174,4 +180,4 @@ def _mark_in_children(table: Table) -> None:
 
 def _mark_all() -> None:
     for table in _tables:
-        table.foreign = True
+        table.forked()

@@ -33,6 +33,8 @@ class State(IntEnum):
     """Its handler has returned."""
     ABANDONED = 7
     """It would not end, and is never resumed."""
+    FORKED = 8
+    """In a child that its handler, or another one, has forked: the row is the parent's, and waits for itself."""
 
 
 class Signal(IntEnum):
@@ -62,6 +64,8 @@ class Signal(IntEnum):
     """Handler: it has been told to end, again and again, and wants to wait once more."""
     END = 11
     """Handler: it has returned or raised."""
+    FORK = 12
+    """Anybody: this process is a child, and the table is its parent's."""
 
 
 class Action(IntEnum):
@@ -97,6 +101,9 @@ _PARKING = {
 }
 
 
+_FORKED = (State.FORKED, Action.NOTHING)
+
+
 def _ignored(state: State, *signals: Signal) -> dict[Signal, Step]:
     return dict.fromkeys(signals, (state, Action.NOTHING))
 
@@ -109,6 +116,7 @@ def _parked(state: State, *resuming: Signal) -> dict[Signal, Step]:
         Signal.WAKE: (State.READY, Action.QUEUE),
         Signal.TIME_OUT: (State.RUNNING, Action.RAISE_TIMEOUT),
         Signal.ABORT: (State.ABORTING, Action.RAISE_ABORTED),
+        Signal.FORK: _FORKED,
     }
 
 
@@ -120,6 +128,7 @@ _ROWS: dict[State, dict[Signal, Step]] = {
         **_ignored(State.READY, Signal.READABLE, Signal.WRITABLE, Signal.WAKE, Signal.TIME_OUT),
         Signal.TURN: (State.RUNNING, Action.RESUME),
         Signal.ABORT: (State.ABORTING, Action.RAISE_ABORTED),
+        Signal.FORK: _FORKED,
     },
     State.RUNNING: {
         **_PARKING,
@@ -128,6 +137,7 @@ _ROWS: dict[State, dict[Signal, Step]] = {
         # A signal handler has raised between this and the switch.
         Signal.ABORT: (State.ABORTING, Action.RAISE_ABORTED),
         Signal.END: (State.ENDED, Action.FORGET),
+        Signal.FORK: _FORKED,
     },
     State.READING: _parked(State.READING, Signal.READABLE),
     State.WRITING: _parked(State.WRITING, Signal.WRITABLE),
@@ -137,12 +147,17 @@ _ROWS: dict[State, dict[Signal, Step]] = {
         **_ignored(State.ABORTING, *_OUTSIDE),
         Signal.GIVE_UP: (State.ABANDONED, Action.FORGET),
         Signal.END: (State.ENDED, Action.FORGET),
+        Signal.FORK: _FORKED,
     },
-    State.ENDED: _ignored(State.ENDED, *_OUTSIDE),
+    State.ENDED: _ignored(State.ENDED, *_OUTSIDE, Signal.FORK),
     State.ABANDONED: {
         # The end of its stack, when it is forgotten, may let it try again.
         **dict.fromkeys(_PARKING, (State.ABANDONED, Action.REFUSE)),
-        **_ignored(State.ABANDONED, *_OUTSIDE),
+        **_ignored(State.ABANDONED, *_OUTSIDE, Signal.FORK),
+    },
+    State.FORKED: {
+        **_ignored(State.FORKED, *_OUTSIDE, Signal.FORK),
+        Signal.END: (State.ENDED, Action.FORGET),
     },
 }
 

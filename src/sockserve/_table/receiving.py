@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from .._typing import Buffer
 
 if TYPE_CHECKING:
-    from .sockets import CooperativeSocket
+    from .waiting import WaitingSocket
 
 __all__ = ("MSG_DONTWAIT", "NEVER_WAITS", "receive", "receive_into")
 
@@ -22,7 +22,7 @@ _recv = socket.socket.recv
 _recv_into = socket.socket.recv_into
 
 
-def receive(sock: "CooperativeSocket", bufsize: int, flags: int) -> bytes:
+def receive(sock: "WaitingSocket", bufsize: int, flags: int) -> bytes:
     """See `socket.socket.recv`."""
     if _waits_for_all(sock, flags) and bufsize > 0:
         found = bytearray(bufsize)
@@ -30,7 +30,7 @@ def receive(sock: "CooperativeSocket", bufsize: int, flags: int) -> bytes:
     return sock.when_readable(lambda: _recv(sock, bufsize, flags), flags)
 
 
-def receive_into(sock: "CooperativeSocket", buffer: Buffer, nbytes: int, flags: int) -> int:
+def receive_into(sock: "WaitingSocket", buffer: Buffer, nbytes: int, flags: int) -> int:
     """See `socket.socket.recv_into`."""
     if _waits_for_all(sock, flags) and nbytes >= 0:
         with memoryview(buffer) as whole, whole.cast("B") as view:
@@ -39,7 +39,7 @@ def receive_into(sock: "CooperativeSocket", buffer: Buffer, nbytes: int, flags: 
     return sock.when_readable(lambda: _recv_into(sock, buffer, nbytes, flags), flags)
 
 
-def _waits_for_all(sock: "CooperativeSocket", flags: int) -> bool:
+def _waits_for_all(sock: "WaitingSocket", flags: int) -> bool:
     """Whether a plain socket would: not one with a timeout, whose descriptor does not block either."""
     waits = _WAITALL != 0 and flags & _PLAINLY == _WAITALL and sock.gettimeout() is None
     return waits and bool(sock.type & socket.SOCK_STREAM)
@@ -49,7 +49,7 @@ def _waits_for_all(sock: "CooperativeSocket", flags: int) -> bool:
 _PLAINLY = _WAITALL | NEVER_WAITS | socket.MSG_PEEK
 
 
-def _receive_all(sock: "CooperativeSocket", view: memoryview, flags: int) -> int:
+def _receive_all(sock: "WaitingSocket", view: memoryview, flags: int) -> int:
     """Fill *view*, unless the stream ends before; return how much was received."""
     size = 0
     with view:

@@ -9,9 +9,10 @@ import attrs
 
 from ..abc import Job, Loop, Timer
 from ..errors import RequestAborted
+from ..stats import RowInfo
 from .machine import TRANSITIONS, Action, Signal, State
 
-__all__ = ("MOST_REFUSALS", "Row", "RowInfo", "Table")
+__all__ = ("MOST_REFUSALS", "Row", "Table", "wait_error")
 
 #: Waits that an aborted row may try before it is given up: a handler that retries for ever never ends.
 MOST_REFUSALS = 100
@@ -21,32 +22,14 @@ _MEANT = {State.READING: "readable", State.WRITING: "writable", State.WAITING: "
 # The machine's numbers, as those of its table: see there.
 _NEW, _RUNNING, _ABANDONED = State.READY.value, State.RUNNING.value, State.ABANDONED.value
 _TURN, _YIELD, _WAKE, _TIME_OUT = Signal.TURN.value, Signal.YIELD.value, Signal.WAKE.value, Signal.TIME_OUT.value
-_ABORT, _GIVE_UP, _END = Signal.ABORT.value, Signal.GIVE_UP.value, Signal.END.value
+_ABORT, _GIVE_UP, _END, _FORK = (
+    signal.value for signal in (Signal.ABORT, Signal.GIVE_UP, Signal.END, Signal.FORK)
+)
 _NOTHING, _PARK, _RESUME, _QUEUE = Action.NOTHING.value, Action.PARK.value, Action.RESUME.value, Action.QUEUE.value
 
 #: How a wait of a row ends when it is resumed: the action, of those that raise; None: it goes on. The error itself
 #: is made by the row, whose frames it then refers to: nobody else is to hold it.
 Verdict = int | None
-
-
-@attrs.frozen(kw_only=True)
-class RowInfo:
-    """
-    One request in flight, for people.
-
-    Attributes:
-        client_address: Whom it came from.
-        state: Of `State`, by name.
-        waiting_for: "readable", "writable", "wake-up" or "turn"; empty where it waits for nothing.
-        deadline: When it stops waiting, on the loop's clock; None: never.
-        since: When it began to wait, or to run, on the loop's clock.
-    """
-
-    client_address: object
-    state: str
-    waiting_for: str
-    deadline: float | None
-    since: float
 
 
 class Row:
@@ -61,7 +44,18 @@ class Row:
         leave: Lets the loop go on, from the row: returns what `go` was called with.
     """
 
-    __slots__ = ("alarm", "alarm_at", "deadline", "go", "job", "leave", "refused", "since", "state", "table")
+    __slots__ = (
+        "alarm",
+        "alarm_at",
+        "deadline",
+        "go",
+        "job",
+        "leave",
+        "refused",
+        "since",
+        "state",
+        "table",
+    )
 
     def __init__(
         self, job: Job, table: "Table", go: Callable[[Verdict], object], leave: Callable[[], Verdict]
@@ -96,7 +90,7 @@ class Row:
         verdict = self.leave()
         self.deadline = None
         if verdict is not None:
-            raise _error(verdict)
+            raise wait_error(verdict)
 
     def give_way(self) -> None:
         """
@@ -259,6 +253,12 @@ class Table:
         self.rows.discard(row)
         self.on_abandoned(row)
 
+    def forked(self) -> None:
+        """Be the parent's, in a child: nothing here is touched any more, and no row waits in the loop."""
+        self.foreign = True
+        for row in self.rows:
+            row.state, _ = TRANSITIONS[row.state][_FORK]
+
     def abort_all(self) -> None:
         """
         Let every row end: its wait raises RequestAborted, and so does every later one.
@@ -282,7 +282,8 @@ def _aborted() -> RequestAborted:
     return RequestAborted(errno.ECONNABORTED, "the server has stopped")
 
 
-def _error(action: int) -> BaseException:
+def wait_error(action: int) -> BaseException:
+    """Make what a wait raises that ends so."""
     if action == Action.RAISE_TIMEOUT:
         return TimeoutError("timed out")
     if action == Action.RAISE_ABORTED:

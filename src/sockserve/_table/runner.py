@@ -7,9 +7,10 @@ import attrs
 
 from ..abc import Core, Job, Loop
 from ..events import HandlerSlow, RequestAbandoned
+from ..stats import RowInfo
 from .answering import AnsweringSocket, may_block
 from .fibres import Fibres, frame_of
-from .rows import Row, RowInfo, Table
+from .rows import Row, Table
 from .sockets import CooperativeSocket, adopt_request
 
 __all__ = ("TableRunner",)
@@ -57,7 +58,7 @@ class TableRunner:
                 job.replace((packet, self._answering[sock]))
 
     def rows(self) -> list[RowInfo]:
-        """Say what is in flight, and what each request waits for. Any thread."""
+        """See `sockserve.abc.ListingRunner.rows`."""
         return [row.info() for row in tuple(self._table.rows)]
 
     def move(self, loop: Loop, /) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import attrs
 
 if TYPE_CHECKING:
-    from .sockets import CooperativeSocket
+    from .waiting import WaitingSocket
 
 __all__ = ("SendableFile", "send_file")
 
@@ -33,7 +33,7 @@ _CHUNK = 1 << 20
 _PIECE = 64 * 1024
 
 
-def send_file(sock: "CooperativeSocket", file: SendableFile, offset: int = 0, count: int | None = None) -> int:
+def send_file(sock: "WaitingSocket", file: SendableFile, offset: int = 0, count: int | None = None) -> int:
     """
     Send *file* from *offset* to its end, or *count* bytes of it; return how many were sent.
 
@@ -59,7 +59,7 @@ def send_file(sock: "CooperativeSocket", file: SendableFile, offset: int = 0, co
 
 @attrs.define(eq=False)
 class _Sending:
-    sock: "CooperativeSocket"
+    sock: "WaitingSocket"
     file: SendableFile
     offset: int
     count: int | None

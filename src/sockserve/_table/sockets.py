@@ -5,15 +5,16 @@ import errno
 import os
 import socket
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Self, TypeAlias, TypeVar, cast
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from .._typing import Buffer, override
-from .receiving import MSG_DONTWAIT, NEVER_WAITS, receive, receive_into
+from .connecting import connect
+from .files import reader
+from .receiving import MSG_DONTWAIT, receive, receive_into
 from .sending import SendableFile, send_file
-from .sleeping import sleep
-from .watch import SHARE, Watch, would_block
+from .waiting import WaitingSocket, beneath
+from .watch import would_block
 
 __all__ = ("CooperativeSocket", "adopt", "adopt_request")
 
@@ -23,7 +24,7 @@ _plain = socket.socket
 _Address: TypeAlias = Any  # type: ignore[explicit-any]  # of whatever family, as the socket module has it
 
 
-class CooperativeSocket(socket.socket):
+class CooperativeSocket(WaitingSocket):
     """
     A socket for handlers in a table. It is used like any other.
 
@@ -38,55 +39,7 @@ class CooperativeSocket(socket.socket):
         fileno: As of `socket.socket`.
     """
 
-    __slots__ = ("_patience", "_watch")
-
-    def __init__(
-        self,
-        family: int = -1,
-        type: int = -1,  # noqa: A002 - the base's
-        proto: int = -1,
-        fileno: int | None = None,
-    ) -> None:
-        super().__init__(family, type, proto, fileno)
-        self._patience: float | None = _plain.gettimeout(self)
-        _plain.setblocking(self, False)
-        self._watch = Watch(stream=_is_tcp(self))
-
-    # How long to wait.
-
-    @override
-    def settimeout(self, value: float | None, /) -> None:
-        """Let calls raise TimeoutError after so many seconds; 0: BlockingIOError at once; None: wait."""
-        if value is not None:
-            value = float(value)
-            if not value >= 0.0:
-                raise ValueError("Timeout value out of range")
-            if value == 0.0:
-                # Whoever polls a socket for himself is told what the system says, always.
-                self._watch.short = False
-                self._watch.tries = SHARE
-        self._patience = value
-
-    @override
-    def gettimeout(self) -> float | None:
-        """Return the seconds after which calls time out."""
-        return self._patience
-
-    @property
-    @override
-    def timeout(self) -> float | None:
-        """The seconds after which calls time out."""
-        return self._patience
-
-    @override
-    def setblocking(self, flag: bool, /) -> None:
-        """Wait without a limit, or not at all."""
-        self.settimeout(None if flag else 0.0)
-
-    @override
-    def getblocking(self) -> bool:
-        """Whether calls wait at all."""
-        return self._patience != 0.0
+    __slots__ = ()
 
     # Reading.
 
@@ -118,7 +71,7 @@ class CooperativeSocket(socket.socket):
         """See `socket.socket.recv_into`."""
         if flags:
             return receive_into(self, buffer, nbytes, flags)
-        room = nbytes or _size(buffer)
+        room = nbytes or (buffer.nbytes if type(buffer) is memoryview else _size(buffer))
         watch = self._watch
         deadline: float | None = None
         while True:
@@ -170,22 +123,14 @@ class CooperativeSocket(socket.socket):
         request, address = self.when_readable(lambda: _plain.accept(self))
         return adopt(request), address
 
-    def when_readable(self, attempt: Callable[[], T], flags: int = 0) -> T:
-        """Make *attempt*, with its *flags*, until it has something to read."""
-        if flags & NEVER_WAITS:
-            return attempt()
-        watch = self._watch
-        deadline: float | None = None
-        while True:
-            if watch.tries > 0:
-                try:
-                    found = attempt()
-                except BlockingIOError:
-                    watch.tries = 0
-                else:
-                    watch.tries = watch.tries - 1 or -1
-                    return found
-            deadline = watch.wait_readable(self, self._patience, deadline)
+    if not TYPE_CHECKING:  # the base's signature, which is a dozen of them, holds
+
+        def makefile(self, mode="r", buffering=None, **options):
+            """See `socket.socket.makefile`."""
+            if mode not in _READING or options:
+                return super().makefile(mode, buffering, **options)
+            self._io_refs += 1
+            return reader(self, buffering)
 
     # Writing.
 
@@ -214,7 +159,7 @@ class CooperativeSocket(socket.socket):
             while sent < len(view):
                 if flags & MSG_DONTWAIT:
                     raise would_block()
-                deadline = self._watch.wait_writable(self, self._patience, deadline)
+                deadline = self.wait_writable(deadline)
                 with view[sent:] as rest, contextlib.suppress(BlockingIOError):
                     sent += _send(self, rest, flags)
 
@@ -239,21 +184,6 @@ class CooperativeSocket(socket.socket):
             parts, more = list(buffers), list(ancdata)
             return self.when_writable(lambda: _plain.sendmsg(self, parts, more, flags, address), flags)
 
-    def when_writable(self, attempt: Callable[[], T], flags: int = 0) -> T:
-        """Make *attempt*, with its *flags*, until there is room."""
-        if flags & MSG_DONTWAIT:
-            return attempt()
-        watch = self._watch
-        watch.sends -= 1
-        if watch.sends < 0:
-            watch.has_sent_its_share(self._patience)
-        deadline: float | None = None
-        while True:
-            try:
-                return attempt()
-            except BlockingIOError:
-                deadline = watch.wait_writable(self, self._patience, deadline)
-
     @override
     def sendfile(self, file: SendableFile, offset: int = 0, count: int | None = None) -> int:
         """See `socket.socket.sendfile`."""
@@ -264,7 +194,7 @@ class CooperativeSocket(socket.socket):
     @override
     def connect(self, address: _Address, /) -> None:
         """See `socket.socket.connect`."""
-        number = self._connect(address)
+        number = connect(self, address)
         if number:
             raise OSError(number, os.strerror(number))
 
@@ -272,94 +202,17 @@ class CooperativeSocket(socket.socket):
     def connect_ex(self, address: _Address, /) -> int:
         """See `socket.socket.connect_ex`."""
         try:
-            return self._connect(address)
+            return connect(self, address)
         except TimeoutError:
             return errno.EAGAIN  # as the plain one says
-
-    def _connect(self, address: _Address) -> int:
-        number = _plain.connect_ex(self, address)
-        if number == 0 or self._patience == 0.0:
-            return number
-        if number == errno.EAGAIN:
-            # A Unix socket, whose server's queue is full: nothing tells when there is room.
-            return self._connect_later(address)
-        if number not in _IN_PROGRESS:
-            return number
-        deadline: float | None = None
-        while True:
-            deadline = self._watch.wait_writable(self, self._patience, deadline)
-            number = self.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-            if number or self._is_connected():
-                return number
-
-    def _is_connected(self) -> bool:
-        try:
-            self.getpeername()
-        except OSError as error:
-            if error.errno != errno.ENOTCONN:
-                raise
-            return False
-        return True
-
-    def _connect_later(self, address: _Address) -> int:
-        until = None if self._patience is None else time.monotonic() + self._patience
-        pause = _PAUSE
-        while until is None or time.monotonic() + pause < until:
-            sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE)
-            number = _plain.connect_ex(self, address)
-            if number != errno.EAGAIN:
-                return number
-        return errno.EAGAIN
-
-    # Its end.
-
-    @override
-    def detach(self) -> int:
-        """See `socket.socket.detach`; the descriptor blocks, unless the socket did not."""
-        self._watch.end()
-        if self.fileno() >= 0 and self._patience is None:
-            _plain.setblocking(self, True)
-        return super().detach()
-
-    def _real_close(self) -> None:
-        """Close the descriptor: what `close` calls when no file of the socket is open any more."""
-        self._watch.end()
-        super()._real_close()  # type: ignore[misc]  # typeshed knows only the public ones
-
-    def __del__(self) -> None:
-        """Leave the loop also where nobody has closed it: its number will be another's."""
-        watch: Watch | None = getattr(self, "_watch", None)
-        if watch is not None and watch.loop is not None:
-            watch.end()
-        super().__del__()  # type: ignore[misc]  # the C type's, which closes it with a ResourceWarning
-
-    @contextlib.contextmanager
-    def blocking(self) -> Iterator[Self]:
-        """
-        Let the descriptor itself block during a ``with`` block: lend it to a process that expects that.
-
-        O_NONBLOCK belongs to the open file, which a child shares. Calls of this socket block the table meanwhile.
-        """
-        self._watch.end()
-        _plain.setblocking(self, True)
-        try:
-            yield self
-        finally:
-            if self.fileno() >= 0:
-                _plain.setblocking(self, False)
 
 
 _recv = socket.socket.recv
 _recv_into = socket.socket.recv_into
 _send = socket.socket.send
 
-#: connect(2). On Windows it is WSAEWOULDBLOCK.
-_IN_PROGRESS = (errno.EINPROGRESS, errno.EWOULDBLOCK, getattr(errno, "WSAEWOULDBLOCK", errno.EINPROGRESS))
-#: Seconds between two tries to connect to a Unix socket, at first, and at most.
-_PAUSE, _LONGEST_PAUSE = 0.001, 0.05
-_INET = (socket.AF_INET, socket.AF_INET6)
-_TCP = (0, socket.IPPROTO_TCP)  # SCTP's are streams too, and read one message at a time
+#: Modes of a binary file that is only read.
+_READING = ("rb", "br")
 
 
 def _size(buffer: Buffer) -> int:
@@ -367,16 +220,6 @@ def _size(buffer: Buffer) -> int:
         return buffer.nbytes
     with memoryview(buffer) as view:
         return view.nbytes
-
-
-def _beneath(sock: socket.socket) -> socket.socket:
-    """Give the C type's view, whose family and type are plain numbers: enum members cost more than a call."""
-    return cast("socket.socket", super(_plain, sock))
-
-
-def _is_tcp(sock: socket.socket) -> bool:
-    beneath = _beneath(sock)
-    return beneath.type == socket.SOCK_STREAM and beneath.family in _INET and beneath.proto in _TCP
 
 
 def adopt(sock: socket.socket) -> CooperativeSocket:
@@ -390,8 +233,8 @@ def adopt(sock: socket.socket) -> CooperativeSocket:
         return sock
     if type(sock) is not _plain:
         raise TypeError(f"only a plain socket.socket can park, not {sock!r}")
-    beneath = _beneath(sock)
-    family, kind, proto, patience = beneath.family, beneath.type, sock.proto, sock.gettimeout()
+    plainly = beneath(sock)
+    family, kind, proto, patience = plainly.family, plainly.type, sock.proto, sock.gettimeout()
     fd = sock.detach()
     try:
         made = CooperativeSocket(family, kind, proto, fd)

@@ -5,11 +5,13 @@ import os
 import socket
 import time
 
+from greenlet import getcurrent
+
 from ..abc import EDGE, PEER_CLOSED, READ, URGENT, WRITE, Loop
-from .fibres import fibre_row
-from .machine import Signal
+from .fibres import Fibre, current_fibre, fibre_row
+from .machine import TRANSITIONS, Action, Signal
 from .polling import wait_for
-from .rows import Row, Table
+from .rows import Row, Table, wait_error
 
 __all__ = ("SHARE", "Watch", "would_block")
 
@@ -25,11 +27,14 @@ _WRITABLE = WRITE | _BROKEN
 #: After these a short read does not mean that nothing is left: the end of the stream, an error or what follows
 #: urgent data may be there already, and no further edge tells.
 _MORE = PEER_CLOSED | URGENT | _BROKEN
+#: What edges report for a connection that goes on: data has come, and there is room for more.
+_QUIETLY = READ | WRITE
 
 # The machine's signals, as it counts them.
 _READ, _WRITE, _GET_READABLE, _GET_WRITABLE = (
     signal.value for signal in (Signal.READ, Signal.WRITE, Signal.READABLE, Signal.WRITABLE)
 )
+_PARK, _RESUME = Action.PARK.value, Action.RESUME.value
 
 
 class Watch:
@@ -46,9 +51,23 @@ class Watch:
             has had its share, and waits for its next turn.
         sends: How often it may be written to before the others have their turn.
         short: Whether nothing is left after a short read.
+        regular: Who has waited to read here, in this loop and by edges: he waits again by the shortest way. In a
+            forked child he does not, since the machine says that his row is no more to be parked.
     """
 
-    __slots__ = ("fd", "interest", "level", "loop", "readers", "sends", "short", "table", "tries", "writers")
+    __slots__ = (
+        "fd",
+        "interest",
+        "level",
+        "loop",
+        "readers",
+        "regular",
+        "sends",
+        "short",
+        "table",
+        "tries",
+        "writers",
+    )
 
     def __init__(self, *, stream: bool) -> None:
         self.tries = SHARE
@@ -59,6 +78,7 @@ class Watch:
         self.level = False
         self.interest = 0
         self.fd = -1
+        self.regular: Fibre | None = None
         self.readers: tuple[Row, ...] = ()
         self.writers: tuple[Row, ...] = ()
 
@@ -81,6 +101,29 @@ class Watch:
             TimeoutError: The time is over.
             RequestAborted: The server has stopped.
         """
+        # What nearly every request comes to: few questions, and no call but the switch itself.
+        regular = self.regular
+        if regular is None or self.tries != 0 or timeout is not None or getcurrent() is not regular:
+            return self._wait_readable(sock, timeout, deadline)
+        row = regular.row
+        if row is None:
+            return self._wait_readable(sock, timeout, deadline)
+        state, action = TRANSITIONS[row.state][_READ]
+        if action != _PARK:
+            return self._wait_readable(sock, timeout, deadline)
+        row.state = state
+        self.readers += (row,)
+        try:
+            verdict = row.leave()
+        finally:
+            if self.readers:
+                self._forget_reader(row)
+        if verdict is not None:
+            raise wait_error(verdict)
+        return None
+
+    def _wait_readable(self, sock: socket.socket, timeout: float | None, deadline: float | None) -> float | None:
+        """Do what `wait_readable` does, whoever waits, and for however long."""
         if timeout == 0.0:
             tried, self.tries = self.tries == 0, SHARE
             if tried:
@@ -99,12 +142,18 @@ class Watch:
         self.readers = (*self.readers, row) if self.readers else (row,)
         if self.level:
             self._show_interest()
+        else:
+            self.regular = current_fibre()
         try:
             row.wait(_READ, deadline)
         finally:
-            if self.readers:  # other rows, or this one, which something else has ended the wait of
-                self.readers = tuple(each for each in self.readers if each is not row)
+            if self.readers:
+                self._forget_reader(row)
         return deadline
+
+    def _forget_reader(self, row: Row) -> None:
+        """Let *row* be woken no more, whose wait something else has ended; other rows may still wait."""
+        self.readers = tuple(each for each in self.readers if each is not row)
 
     def wait_writable(self, sock: socket.socket, timeout: float | None, deadline: float | None) -> float | None:
         """Wait until *sock* may be writable, as `wait_readable` does."""
@@ -152,13 +201,34 @@ class Watch:
         """Be watched no longer; in a forked child the poller is the parent's, and not to be touched."""
         if self.loop is not None and self.table is not None and not self.table.foreign:
             self.loop.unwatch(self.fd)
-        self.table = self.loop = None
+        self.table = self.loop = self.regular = None
         self.interest = 0
 
     # Called by the loop.
 
     def on_event(self, mask: int) -> None:
         """Let those go on that wait for what has happened. Each tries again, and may find that it was in vain."""
+        if mask != _QUIETLY or self.writers:
+            self._on_more(mask)
+            return
+        self.tries = self.sends = SHARE
+        readers = self.readers
+        if not readers:
+            return
+        self.readers = ()
+        for row in readers:
+            row.state, action = TRANSITIONS[row.state][_GET_READABLE]
+            if action == _RESUME:  # as `Table.run`
+                table = row.table
+                clock = table.clock
+                row.since = began = clock()
+                row.go(None)
+                row.since = now = clock()
+                if now - began > table.slow:
+                    table.on_slow(row, now - began)
+
+    def _on_more(self, mask: int) -> None:
+        """Do what `on_event` does where more than data has come, or more is waited for."""
         readers: tuple[Row, ...] = ()
         writers: tuple[Row, ...] = ()
         if mask & _READABLE:
@@ -184,7 +254,7 @@ class Watch:
         if self.interest:
             self.loop.unwatch(self.fd)
         if interest:
-            self.loop.watch(self.fd, self.on_event, interest)
+            self.loop.watch(self.fd, self._on_more, interest)
         self.interest = interest
 
     def end(self) -> None:

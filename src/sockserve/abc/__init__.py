@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from .._typing import TypeVar
 from ._arrival import Arrival, DatagramRequest, Keeper
 from ._loop import EDGE, PEER_CLOSED, READ, URGENT, WRITE, Loop, Timer
-from ._strategy import Core, Job, LoopRunner, Runner, Strategy
+from ._strategy import Core, Job, ListingRunner, LoopRunner, Runner, Strategy
 from ._transport import Configure, Listener, Transport
 
 __all__ = (
@@ -28,6 +28,7 @@ __all__ = (
     "Job",
     "Keeper",
     "Listener",
+    "ListingRunner",
     "Loop",
     "LoopRunner",
     "Runner",

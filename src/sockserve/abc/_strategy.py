@@ -4,11 +4,12 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
 from ..events import Event
+from ..stats import RowInfo
 from ._arrival import Keeper
 from ._loop import Loop
 from ._transport import Listener
 
-__all__ = ("Core", "Job", "LoopRunner", "Runner", "Strategy")
+__all__ = ("Core", "Job", "ListingRunner", "LoopRunner", "Runner", "Strategy")
 
 
 class Job(Protocol):
@@ -161,6 +162,15 @@ class LoopRunner(Runner, Protocol):
         Raises:
             BaseException: What `Job.run` has let through.
         """
+        ...
+
+
+@runtime_checkable
+class ListingRunner(Runner, Protocol):
+    """A runner that knows what each of its requests waits for."""
+
+    def rows(self) -> list[RowInfo]:
+        """Say what is in flight, and what each request waits for. Any thread."""
         ...
 
 
