@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 from .._typing import TypeVar
 from ._arrival import Arrival, DatagramRequest, Keeper
 from ._loop import EDGE, PEER_CLOSED, READ, URGENT, WRITE, Loop, Timer
+from ._message import BulkFraming, Conversation, Decoder, Framing, Reply
 from ._strategy import Core, Job, LoopRunner, Runner, Strategy
 from ._transport import Configure, Listener, Transport
 
@@ -21,15 +22,20 @@ __all__ = (
     "URGENT",
     "WRITE",
     "Arrival",
+    "BulkFraming",
     "Configure",
+    "Conversation",
     "Core",
     "DatagramRequest",
+    "Decoder",
+    "Framing",
     "Handler",
     "Job",
     "Keeper",
     "Listener",
     "Loop",
     "LoopRunner",
+    "Reply",
     "Runner",
     "Strategy",
     "Timer",
