@@ -1,5 +1,6 @@
 """Framings by themselves: what they make of streams, however these are cut, and what it costs."""
 
+import itertools
 import struct
 from collections.abc import Callable, Iterable
 

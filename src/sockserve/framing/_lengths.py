@@ -63,11 +63,20 @@ class LengthPrefixed:
         try:
             return struct.pack(self.format, len(message)) + message
         except struct.error as error:
-            raise ValueError(f"the format {self.format!r} cannot say {len(message)} bytes: {error}") from error
+            raise self._no_room(len(message), error) from error
 
     def encode_all(self, messages: Sequence[bytes], /) -> bytes:
         """Return *messages*, each after its length."""
-        return b"".join(map(self.encode, messages))
+        if len(messages) == 1:
+            return self.encode(messages[0])
+        pack = _compiled(self.format).pack
+        try:
+            return b"".join([part for message in messages for part in (pack(len(message)), message)])
+        except struct.error as error:
+            raise self._no_room(max(map(len, messages)), error) from error
+
+    def _no_room(self, length: int, error: struct.error) -> ValueError:
+        return ValueError(f"the format {self.format!r} cannot say {length} bytes: {error}")
 
 
 class _LengthDecoder:

@@ -52,19 +52,27 @@ class _LineDecoder:
 
     def feed(self, data: bytes, /) -> Iterable[bytes]:
         """See `Decoder.feed`."""
+        lines = (data if data.find(b"\r") < 0 else data.replace(b"\r\n", b"\n")).split(b"\n")
+        if self._held:
+            return self._feed_on(data, lines)
+        if tail := lines.pop():
+            self._held += tail
+        return lines if len(data) <= self._limit else self._checked(lines)
+
+    def _feed_on(self, data: bytes, lines: list[bytes]) -> Iterable[bytes]:
+        """Go on where a line has begun in the pieces before."""
         held = self._held
         size = len(held) + len(data)
-        lines = (data.replace(b"\r\n", b"\n") if b"\r" in data else data).split(b"\n")
-        if held and len(lines) > 1:
+        if len(lines) > 1:
             if held[-1] == _CR and data[0] == _LF:
                 del held[-1]  # the two have come in two pieces
             held += lines[0]
             lines[0] = bytes(held)
             held.clear()
-        if tail := lines.pop():
-            held += tail
-        if size <= self._limit:
-            return lines
+        held += lines.pop()
+        return lines if size <= self._limit else self._checked(lines)
+
+    def _checked(self, lines: list[bytes]) -> Iterable[bytes]:
         return up_to(lines, self._limit, then_too_long=self._too_long())
 
     def _too_long(self) -> bool:
