@@ -141,5 +141,7 @@ def drive(conversation: Conversation, sock: socket.socket) -> None:
                     break
                 output = conversation.more()
     finally:
-        outlet.close()
-        conversation.disconnect()
+        try:
+            conversation.disconnect()
+        finally:
+            outlet.close()
