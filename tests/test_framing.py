@@ -215,7 +215,7 @@ def _buffer(work: Work) -> bytearray:
             work.bytes += (len(self) if at < 0 else at + len(arguments[0])) - arguments[1]
             return at
 
-        def __iadd__(self, other: Any) -> Any:
+        def __iadd__(self, other: Any) -> Any:  # type: ignore[misc]  # unlike __add__
             work.bytes += len(other)
             return super().__iadd__(other)
 
