@@ -100,11 +100,6 @@ class Conversation(Protocol):
         ...
 
     @property
-    def respond(self) -> Callable[[bytes], Reply]:
-        """The handler's method."""
-        ...
-
-    @property
     def encode(self) -> Callable[[bytes], bytes] | None:
         """What makes a reply ready to be sent; None where it is sent as it is."""
         ...
@@ -117,6 +112,10 @@ class Conversation(Protocol):
     @property
     def over(self) -> bool:
         """Whether the connection is to end, once everything has been sent and nothing is `pending`."""
+        ...
+
+    def respond(self, message: bytes, /) -> Reply:
+        """Call the handler's method: it may be that itself."""
         ...
 
     def connect(self, deliver: Callable[[bytes], bool], /) -> None:

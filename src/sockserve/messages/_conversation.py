@@ -18,6 +18,12 @@ __all__ = ("Carrier", "Manner", "MessageConversation")
 GATHERED = 64 * 1024
 
 
+class Respond(Protocol):
+    """A method `MessageHandler.respond`. As a plain callable type pyright takes it for unbound."""
+
+    def __call__(self, message: bytes, /) -> Reply: ...
+
+
 class Carrier(Protocol):
     """What a conversation wants of the connection that it belongs to: of its job, in a server."""
 
@@ -87,7 +93,7 @@ class MessageConversation:
 
     def __init__(self, handler: MessageHandler, manner: Manner, carrier: Carrier) -> None:
         self.handler = handler
-        self.respond: Callable[[bytes], Reply] = handler.respond
+        self.respond: Respond = handler.respond
         self.decoder = None if manner.decoder is None else manner.decoder()
         self.encode = manner.encode
         self.pending = False
