@@ -557,7 +557,7 @@ def test_what_could_not_be_sent_is_said() -> None:
     conversation, _ = conversing(Upper)
     conversation.disconnect()
     assert not conversation.send(b"x")
-    handler = Upper(None, ("peer", 1), None)  # type: ignore[arg-type]
+    handler: Any = Upper(None, ("peer", 1), None)  # type: ignore[arg-type]
     assert not handler.send(b"x")
     refusing = MessageConversation(handler, Manner.of(Lines()), Carrier())
     refusing.connect(lambda data: False)

@@ -1,9 +1,8 @@
 """Whether the parts of a server fit together, seen before anything is opened."""
 
-from ..abc import Framing
 from ..errors import CompositionError, OptionTypeError
 from ..handlers import handler_name, serves_streams
-from ..messages._handler import MessageHandler, message_class
+from ..messages._checks import check_messages
 
 __all__ = ("check_composition",)
 
@@ -33,7 +32,7 @@ def check_composition(transport: object, strategy: object, handler: object, obse
     if not callable(observer):
         raise OptionTypeError(f"Server: observer must be callable with an event, not {observer!r}")
     _check_kind(transport, handler)
-    _check_messages(transport, handler)
+    check_messages(handler, type(transport).__name__, stream=bool(getattr(transport, "stream", None)))
 
 
 def _check_part(name: str, part: object) -> None:
@@ -43,27 +42,6 @@ def _check_part(name: str, part: object) -> None:
     if not callable(getattr(part, method, None)):
         raise CompositionError(
             f"{_SIGNATURE}: {name} must be something like {example}, with a method {method}(), not {part!r}"
-        )
-
-
-def _check_messages(transport: object, handler: object) -> None:
-    kind = message_class(handler)
-    if kind is None:
-        return
-    name = handler_name(handler)
-    if kind.respond is MessageHandler.respond:
-        raise CompositionError(f"{name} has no respond(message), which answers its messages: define it")
-    framing: object = kind.framing
-    if framing is None:
-        if getattr(transport, "stream", None):
-            raise CompositionError(
-                f"{name} has no framing, and {type(transport).__name__} brings connections: say what a message is "
-                "there, by framing = Lines(), Delimited(b'...'), LengthPrefixed(), Chunks(), or one of your own"
-            )
-    elif isinstance(framing, type) or not isinstance(framing, Framing):
-        raise CompositionError(
-            f"{name}: framing must be something like Lines(), with the methods decoder() and encode(), "
-            f"not {framing!r}"
         )
 
 

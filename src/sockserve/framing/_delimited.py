@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 
 import attrs
 
-from .._validators import fail, fail_type
+from .._validators import count, fail, fail_type
 from ..errors import IncompleteMessage
-from ._limits import max_length, up_to
+from ._limits import up_to
 
 __all__ = ("Delimited",)
 
@@ -34,7 +34,7 @@ class Delimited:
     """
 
     delimiter: bytes = attrs.field(validator=_delimiter)
-    max_length: int = attrs.field(default=65536, validator=max_length, kw_only=True)
+    max_length: int = attrs.field(default=65536, validator=count(1), kw_only=True)
     _borders: tuple[int, ...] = attrs.field(init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 
 import attrs
 
-from .._validators import fail, fail_type
+from .._validators import count, fail, fail_type
 from ..errors import IncompleteMessage, MessageError, MessageTooLong
-from ._limits import max_length, raised_after
+from ._limits import raised_after
 
 __all__ = ("LengthPrefixed",)
 
@@ -47,7 +47,7 @@ class LengthPrefixed:
     """
 
     format: str = attrs.field(default="!I", validator=_format)
-    max_length: int = attrs.field(default=2**20, validator=max_length, kw_only=True)
+    max_length: int = attrs.field(default=2**20, validator=count(1), kw_only=True)
 
     def decoder(self) -> "_LengthDecoder":
         """Make the decoder of one connection. It holds ``max_length`` bytes and a length, at most."""

@@ -2,13 +2,9 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from .._validators import count
 from ..errors import MessageError, MessageTooLong
 
-__all__ = ("max_length", "raised_after", "up_to")
-
-#: Accepts what a ``max_length`` may be: some bytes, and less than what a 32-bit process could hold.
-max_length = count(1)
+__all__ = ("raised_after", "up_to")
 
 
 def up_to(messages: Sequence[bytes], limit: int, *, then_too_long: bool) -> Iterable[bytes]:

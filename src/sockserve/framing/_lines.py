@@ -4,8 +4,9 @@ from collections.abc import Iterable, Sequence
 
 import attrs
 
+from .._validators import count
 from ..errors import IncompleteMessage
-from ._limits import max_length, up_to
+from ._limits import up_to
 
 __all__ = ("Lines",)
 
@@ -27,7 +28,7 @@ class Lines:
         OptionError: ``max_length`` is not a number from 1 to 2**31 - 1.
     """
 
-    max_length: int = attrs.field(default=65536, validator=max_length)
+    max_length: int = attrs.field(default=65536, validator=count(1))
 
     def decoder(self) -> "_LineDecoder":
         """Make the decoder of one connection. It holds ``max_length`` bytes and an end, at most."""

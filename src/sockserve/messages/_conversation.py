@@ -91,7 +91,7 @@ class MessageConversation:
         "respond",
     )
 
-    def __init__(self, handler: MessageHandler, manner: Manner, carrier: Carrier) -> None:
+    def __init__(self, handler: MessageHandler[object], manner: Manner, carrier: Carrier) -> None:
         self.handler = handler
         self.respond: Respond = handler.respond
         self.decoder = None if manner.decoder is None else manner.decoder()

@@ -13,11 +13,11 @@ from .._table.locks import Lock
 from ..abc import Conversation, DatagramRequest
 from ..abc._arrival import AnyArrival, current_job
 from ..handlers import send_reply
-from ._conversation import Manner, MessageConversation
+from ._conversation import Carrier, Manner, MessageConversation
 from ._handler import MessageHandler, message_class
 from ._replies import as_message, as_messages
 
-__all__ = ("CHUNK", "Messages", "drive")
+__all__ = ("CHUNK", "Messages", "answer_request", "drive")
 
 #: Bytes that are asked for at a time. What came is answered before there is more.
 CHUNK = 64 * 1024
@@ -49,21 +49,26 @@ class Messages:
 
     def converse(self, job: AnyArrival) -> Conversation:
         """Make the conversation of a connection."""
-        assert self.manner is not None  # else it is not composed with connections
+        assert self.manner is not None  # as below
         return MessageConversation(
             self.make(job.request, job.client_address, job.serving.server), self.manner, job
         )
 
     def answer(self, request: socket.socket | DatagramRequest, client_address: object, server: object) -> None:
         """Answer a request, all of it, as handlers of other kinds do while they are made."""
-        handler = self.make(request, client_address, server)
-        if isinstance(request, tuple):
-            _answer_datagram(handler, *request)
-            return
-        assert self.manner is not None
         job = current_job.get()
         assert job is not None
-        drive(MessageConversation(handler, self.manner, job), request)
+        answer_request(self.make(request, client_address, server), self.manner, job)
+
+
+def answer_request(handler: MessageHandler[object], manner: Manner | None, carrier: Carrier) -> None:
+    """Answer the request that *handler* was made for, all of it."""
+    request = handler.request
+    if isinstance(request, tuple):
+        _answer_datagram(handler, *request)
+        return
+    assert manner is not None  # else it is not composed with connections
+    drive(MessageConversation(handler, manner, carrier), request)
 
 
 def _answer_datagram(handler: MessageHandler[object], packet: bytes, sock: socket.socket) -> None:
