@@ -4,6 +4,7 @@ import contextlib
 import functools
 import itertools
 import socket
+import subprocess
 import sys
 import threading
 import tracemalloc
@@ -14,6 +15,7 @@ from typing import Any, ClassVar
 import attrs
 import pytest
 
+import conftest
 from kinds import STRATEGIES, Kind, receive
 from recorder import FAILSAFE, Recorder
 from sockserve import (
@@ -31,8 +33,9 @@ from sockserve import (
     UdpTransport,
     UnixDatagramTransport,
 )
-from sockserve.abc import Framing, Reply, Strategy
+from sockserve.abc import Core, Framing, Job, Loop, Reply, Strategy
 from sockserve.events import Event, Finished, HandlerFailed, MessageDropped, MessageRefused, PeerGone
+from sockserve.messages._driving import drive
 
 assert sys.platform != "win32"  # the suite needs POSIX; see CONTRIBUTING.md
 
@@ -43,6 +46,43 @@ class Noted(Event):
 
     word: str
     server_address: object = None
+
+
+class DrivenStrategy:
+    """Reads and writes for the job's conversation, as a strategy of one's own does."""
+
+    def start(self, loop: Loop, core: Core, /) -> "DrivenRunner":
+        return DrivenRunner()
+
+
+class DrivenRunner:
+    full = False
+
+    def submit(self, job: Job, /) -> None:
+        error = None
+        try:
+            conversation = job.conversation()
+            if conversation is None:
+                assert not job.stream
+                job.run()
+                return
+            assert isinstance(job.request, socket.socket)
+            drive(conversation, job.request)
+        except BaseException as caught:  # noqa: BLE001 - concluded with
+            error = caught
+        job.conclude(error)
+
+    def move(self, loop: Loop, /) -> None:
+        """Nothing is on it."""
+
+    def close(self, deadline: float | None, /) -> None:
+        """Nothing is in flight."""
+
+
+@pytest.fixture(params=[*STRATEGIES, "driven"])
+def strategy(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Strategy:
+    """Each strategy, and one that drives."""
+    return DrivenStrategy() if request.param == "driven" else conftest._strategy(request.param, monkeypatch)
 
 
 @contextlib.contextmanager
@@ -249,6 +289,24 @@ def test_close_ends_the_connection(stream_kind: Kind, strategy: Strategy, folder
         assert to_the_end(client) == b"1\n2\nquit\n"
 
 
+_GOES = """
+import ast, socket, sys
+address = ast.literal_eval(sys.argv[1])
+if isinstance(address, str):
+    client = socket.socket(socket.AF_UNIX)
+else:
+    client = socket.socket(socket.AF_INET6 if ":" in address[0] and address[0] != "::" else socket.AF_INET)
+    address = ("127.0.0.1" if address[0] == "::" else address[0], address[1])
+client.settimeout(10)
+client.connect(address)
+client.sendall(b"go\\n")
+found = b""
+while len(found) < 10010:
+    found += client.recv(10010)
+assert found.startswith((b"x" * 1000 + b"\\n") * 10)
+"""
+
+
 def test_an_endless_reply_to_a_peer_that_has_gone(
     stream_kind: Kind, strategy: Strategy, folder: Path, recorder: Recorder
 ) -> None:
@@ -266,9 +324,9 @@ def test_an_endless_reply_to_a_peer_that_has_gone(
 
     handler = answering(respond, disconnected=disconnected)
     with serving(stream_kind, strategy, folder, handler, recorder) as server:
-        with stream_kind.client(server.address, folder) as client:
-            client.sendall(b"go\n")
-            assert receive(client, 10_010) == (b"x" * 1000 + b"\n") * 10
+        # A process of its own: of a client in this one a forked handler has a copy, which nobody would close.
+        target = str(server.address) if isinstance(server.address, str) else tuple(server.address)
+        subprocess.run([sys.executable, "-c", _GOES, repr(target)], check=True, timeout=FAILSAFE)
         assert [recorder.wait_for(Noted)["word"] for _ in range(2)] == ["closed", "disconnected"]
         assert recorder.wait_for(PeerGone)
         assert recorder.wait_for(Finished)["ok"] is True
@@ -303,15 +361,10 @@ def pushing() -> type[Pushing]:
     return Fresh
 
 
-SHARED = [name for name in STRATEGIES if name != "fork"]
-
-
-@pytest.fixture(params=SHARED)
+@pytest.fixture(params=[*(name for name in STRATEGIES if name != "fork"), "driven"])
 def shared(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Strategy:
     """Each strategy whose handlers the test can reach."""
-    import conftest
-
-    return conftest._strategy(request.param, monkeypatch)
+    return DrivenStrategy() if request.param == "driven" else conftest._strategy(request.param, monkeypatch)
 
 
 def test_send_from_another_thread_goes_out_at_once(
@@ -423,6 +476,41 @@ def test_a_handler_may_want_more_than_its_request(kind: Kind, strategy: Strategy
             client.sendall(b"?")
             name = type(server.address).__name__.encode()
             assert client.recv(100) == b"hi " + name
+
+
+@pytest.mark.parametrize("error", [LookupError("on purpose"), SystemExit(3)])
+def test_a_handler_that_cannot_be_made(
+    kind: Kind, strategy: Strategy, folder: Path, recorder: Recorder, error: BaseException
+) -> None:
+    """Ends its request alone, reported, as what it raises later."""
+
+    def fail(self: Any, *request: Any) -> None:
+        raise error
+
+    handler = answering(lambda self, message: message, __init__=fail)
+    with serving(kind, strategy, folder, handler, recorder) as server:
+        with kind.client(server.address, folder) as client:
+            client.send(b"x\n")
+            assert recorder.wait_for(HandlerFailed)["error"] == repr(error)
+            assert recorder.wait_for(Finished)["ok"] is False
+            if kind.stream:
+                assert to_the_end(client) == b""
+    assert (server.stats.failed, server.stats.active) == (1, 0)
+
+
+def test_what_is_not_for_a_request_alone_goes_further(folder: Path) -> None:
+    """KeyboardInterrupt in a handler ends the server, after the connection has ended."""
+
+    def respond(self: Any, message: bytes) -> bytes:
+        raise KeyboardInterrupt
+
+    server = Server(TcpTransport(("127.0.0.1", 0)), DrivenStrategy(), answering(respond))
+    with server, socket.create_connection(server.address, FAILSAFE) as client:
+        client.sendall(b"x\n")
+        with pytest.raises(KeyboardInterrupt):
+            server.handle_request()
+        assert to_the_end(client) == b""
+        assert (server.stats.failed, server.stats.active) == (1, 0)
 
 
 # Floods.

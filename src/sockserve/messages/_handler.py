@@ -89,13 +89,12 @@ class MessageHandler(Generic[AddressT]):
         """
         Send the message *data*, which nobody asked for: from any thread, whole, between other messages.
 
-        Called while `respond` runs, by the same thread, it comes before the reply. It waits, under the strategies
-        that give a connection its own thread, until the system has taken the message; under `SelectorStrategy`
-        never.
+        Called while `respond` runs, by the same thread, it comes before the reply. Where a connection has a thread
+        of its own, it waits until the system has taken the message.
 
         Returns:
-            Whether it was taken. If not, the peer has gone, or does not read: nothing of it was sent that could
-            be of use, and `disconnected` is called, or was.
+            Whether it was taken. If not, the peer has gone, or does not read. What a peer that has gone was still
+            to be sent is lost: `disconnected` is called then, or was.
 
         Raises:
             TypeError: *data* is not bytes.
