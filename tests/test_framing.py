@@ -235,7 +235,7 @@ def _work(framing: Framing, stream: bytes, size: int) -> Work:
     """Decode *stream* in pieces of *size* bytes."""
     work = Work()
     decoder: Any = framing.decoder()
-    decoder._held = _buffer(work)
+    buffer = decoder._held = _buffer(work)
 
     def trace(frame: FrameType, event: str, argument: object) -> Any:
         if "framing" not in frame.f_code.co_filename or "test" in frame.f_code.co_filename:
@@ -253,6 +253,7 @@ def _work(framing: Framing, stream: bytes, size: int) -> Work:
         sys.settrace(before)
     assert messages == len(framing.decoder().feed(stream))  # type: ignore[arg-type]  # ours give lists
     assert not decoder._held
+    assert decoder._held is buffer  # another one would not have been counted
     return work
 
 
