@@ -579,6 +579,34 @@ def test_close_ends_the_conversation_after_the_reply() -> None:
         assert carrier.ended == 0  # nobody waits for input
 
 
+@pytest.mark.parametrize("inside", [True, False])
+def test_close_and_a_reply_that_is_not_complete(inside: bool) -> None:
+    """Its own call lets a generator go on to its end; a call from elsewhere does not wait for that."""
+    closed = []
+
+    def respond(self: Any, message: bytes) -> Iterator[bytes]:
+        try:
+            yield b"1"
+            if inside:
+                self.close()
+            yield b"2"
+            yield b"3"
+        finally:
+            closed.append(message)
+
+    conversation, _ = conversing(answering(respond))
+    assert conversation.receive(b"x\ny\n") == b"1\n"
+    if not inside:
+        conversation.handler.close()
+    pieces = []
+    while conversation.pending:
+        pieces.append(conversation.more())
+    assert b"".join(pieces) == (b"2\n3\n" if inside else b"")
+    assert conversation.over
+    conversation.disconnect()
+    assert closed == [b"x"]
+
+
 def test_close_from_elsewhere_ends_the_input() -> None:
     """So that whoever waits for it wakes."""
     conversation, carrier = conversing(Upper)

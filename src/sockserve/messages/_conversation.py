@@ -54,7 +54,7 @@ class Manner:
     @classmethod
     def of(cls, framing: Framing) -> "Manner":
         """Find it out."""
-        if isinstance(framing, Chunks):
+        if type(framing) is Chunks:  # of a subclass who knows
             return cls(None, None, framing.encode_all)
         if isinstance(framing, BulkFraming):
             return cls(framing.decoder, framing.encode, framing.encode_all)
@@ -74,6 +74,7 @@ class MessageConversation:
 
     __slots__ = (
         "_carrier",
+        "_cut",
         "_deliver",
         "_encode_all",
         "_error",
@@ -111,7 +112,9 @@ class MessageConversation:
         self._thread = 0
         #: Raised when what came before it has been sent.
         self._error: Exception | None = None
+        #: Whether no further message is to be answered; and the reply at hand is not to go on either.
         self._stopped = False
+        self._cut = False
 
     # What a driver calls.
 
@@ -208,9 +211,10 @@ class MessageConversation:
         return deliver(data)
 
     def close(self) -> None:
-        """Answer no further message, and be over. Any thread."""
+        """Answer no further message, and be over. Any thread: another one does not wait for an endless reply."""
         self._stopped = self.over = True
         if self._gathered is None or threading.get_ident() != self._thread:
+            self._cut = True
             self._carrier.end_input()
 
     # Going on.
@@ -235,14 +239,9 @@ class MessageConversation:
         respond = self.respond
         while True:
             if self._replies is not None:
-                if self._lazy and gathered:
-                    return True
-                for item in self._replies:
-                    gathered.append(message := as_message(self.handler, item, "respond() gave, among others,"))
-                    size += len(message)
-                    if self._lazy or size >= GATHERED:
-                        return True
-                self._replies = None
+                size = self._take_replies(self._replies, gathered, size)
+                if self._replies is not None:
+                    return not (self._lazy and self._cut)
             if self._messages is None:
                 return False
             for message in self._messages:
@@ -261,6 +260,18 @@ class MessageConversation:
             else:
                 self._messages = None
                 return False
+
+    def _take_replies(self, replies: Iterator[object], gathered: list[bytes], size: int) -> int:
+        """Go on with the reply at hand, which is None when that was all; return the size of what is gathered."""
+        if self._lazy and (gathered or self._cut):
+            return size
+        for item in replies:
+            gathered.append(message := as_message(self.handler, item, "respond() gave, among others,"))
+            size += len(message)
+            if self._lazy or size >= GATHERED:
+                return size
+        self._replies = None
+        return size
 
     def _begin(self, reply: Reply) -> None:
         self._replies = as_messages(self.handler, reply)

@@ -113,7 +113,8 @@ class MessageHandler(Generic[AddressT]):
         """
         End this connection, from any thread, when the reply to the message at hand has been sent.
 
-        Messages that came behind it are not answered. No effect on datagrams.
+        Called from elsewhere than `respond` and its generator, it ends a generator too: after the message at hand.
+        Messages that came behind are not answered. No effect on datagrams.
         """
         if self._conversation is not None:
             self._conversation.close()
