@@ -31,6 +31,9 @@ PACKAGES = {
     "socat": "socat",
 }
 
+#: What examples are written with, beside the package.
+NEEDS = {"http_messages": "h11"}
+
 #: Each strategy of the examples, with an option of its own. Those before the last share memory.
 STRATEGIES = {
     "sync": [],
@@ -44,6 +47,8 @@ STRATEGIES = {
 
 def load(name: str) -> Any:
     """Import an example as a module."""
+    if name in NEEDS:
+        pytest.importorskip(NEEDS[name])
     if str(FOLDER) not in sys.path:
         sys.path.insert(0, str(FOLDER))
     return importlib.import_module(name)
@@ -111,6 +116,8 @@ def serving(name: str, *arguments: str, listens: int = 1) -> Iterator[Example]:
     """
     if sys.platform == "win32":
         raise NotImplementedError
+    if name in NEEDS:
+        pytest.importorskip(NEEDS[name])
     command: Sequence[str] = [sys.executable, "-W", "error", str(FOLDER / f"{name}.py"), *arguments]
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True

@@ -106,6 +106,13 @@ class FakeJob:
     def replace(self, request: object, /) -> None:
         self.request = request
 
+    def conversation(self) -> None:
+        """None: there is nobody to speak with."""
+
+    def conclude(self, error: BaseException | None, /) -> bool:
+        """Never called: there is no conversation."""
+        raise NotImplementedError
+
     def disown(self, keeper: Keeper, /) -> None:
         self.disowned = True
         self.keeper = keeper

@@ -19,6 +19,8 @@ from sockserve import (
     DatagramRequestHandler,
     ForkStrategy,
     InetAddress,
+    Lines,
+    MessageHandler,
     SelectorStrategy,
     StreamRequestHandler,
     SyncStrategy,
@@ -213,6 +215,15 @@ class StdlibEchoPacket(socketserver.DatagramRequestHandler):
         self.wfile.write(self.rfile.read())
 
 
+class EchoMessages(MessageHandler):
+    """Neither reads nor writes: one class for connections and datagrams."""
+
+    framing = Lines()
+
+    def respond(self, message: bytes) -> bytes:
+        return message
+
+
 class _Owner:
     def method(self, request: Any, client_address: Any, server: Any) -> None:
         echo(request, client_address, server)
@@ -228,4 +239,6 @@ for forms in ECHO.values():
         "function": echo,
         "partial": functools.partial(forms["class"]),
         "method": _Owner().method,
+        "messages": EchoMessages,
+        "partial messages": functools.partial(EchoMessages),
     }

@@ -28,6 +28,8 @@ ARGUMENTS = {
     "control_socket": ["--unix", "{folder}/control"],
     "dns_hosts": ["--udp", "127.0.0.1:0", "{folder}/hosts"],
     "http_files": ["--tcp", "127.0.0.1:0", str(FOLDER)],
+    "http_messages": ["--tcp", "127.0.0.1:0"],
+    "resp_messages": ["--tcp", "127.0.0.1:0"],
     "resp_store": ["--tcp", "127.0.0.1:0"],
     "syslog_sink": ["--udp", "127.0.0.1:0"],
     "tcp_proxy": ["--tcp", "127.0.0.1:0", "127.0.0.1:9"],
@@ -147,11 +149,16 @@ CONVERSATION = [
 ]
 
 
+#: The store, written in two ways.
+stores = pytest.mark.parametrize("name", ["resp_store", "resp_messages"])
+
+
+@stores
 @every_strategy
-def test_redis_clients(strategy: str, folder: Path) -> None:
+def test_redis_clients(strategy: str, name: str, folder: Path) -> None:
     """redis-cli and redis-benchmark take it for a Redis, by TCP and by a Unix socket at the same time."""
     options = ["--tcp", "127.0.0.1:0", "--unix", str(folder / "redis"), *strategy_options(strategy)]
-    with serving("resp_store", *options, listens=2) as store:
+    with serving(name, *options, listens=2) as store:
         _, port = store.endpoint()
         said = "\n".join(command for command, _ in CONVERSATION)
         answers = [line for _, lines in CONVERSATION for line in lines]
@@ -167,16 +174,18 @@ def test_redis_clients(strategy: str, folder: Path) -> None:
         assert all(float(row["rps"]) > 0 for row in rows)
 
 
-def test_netcat() -> None:
+@stores
+def test_netcat(name: str) -> None:
     """Commands can be typed by hand."""
-    with serving("resp_store", "--tcp", "127.0.0.1:0") as store:
+    with serving(name, "--tcp", "127.0.0.1:0") as store:
         said = 'ping\r\necho "two words"\r\nquit\r\n'
         assert ask("nc", *store.endpoint(), said=said) == "+PONG\n$9\ntwo words\n+OK\n"
 
 
-def test_redis_3_falls_back() -> None:
+@stores
+def test_redis_3_falls_back(name: str) -> None:
     """A client that asks for RESP3 hears that there is none, and goes on."""
-    with serving("resp_store", "--tcp", "127.0.0.1:0") as store:
+    with serving(name, "--tcp", "127.0.0.1:0") as store:
         assert "unknown command 'hello'" in ask("redis-cli", "-p", store.endpoint()[1], "hello", "3")
 
 
@@ -333,3 +342,25 @@ def test_bounded_by_itself() -> None:
     with serving("bounded_threads", "--tcp", "127.0.0.1:0", "--workers", "1", str(FOLDER)) as server:
         curl = ["curl", "--silent", "--show-error", "--fail", "--noproxy", "*"]
         assert "bounded_threads.py" in ask(*curl, f"http://{server.addresses[0]}/")
+
+
+# http_messages.
+
+
+@every_strategy
+def test_curl_and_h11(strategy: str, folder: Path) -> None:
+    """Kept connections, chunked bodies, 100-continue, and what is no HTTP."""
+    body = folder / "body"
+    body.write_bytes(b"0123456789" * 10_000)
+    with serving("http_messages", "--tcp", "127.0.0.1:0", *strategy_options(strategy)) as server:
+        url = "http://" + ":".join(server.endpoint())
+        curl = ["curl", "--silent", "--show-error", "--max-time", "10"]
+        assert ask(*curl, f"{url}/a", f"{url}/b") == "you have asked for /a\nyou have asked for /b\n"
+        connects = ask(*curl, "-o", os.devnull, "-w", "%{num_connects} ", f"{url}/a", "-o", os.devnull, f"{url}/b")
+        assert connects == "1 0 "
+        for more in ([], ["-H", "Transfer-Encoding: chunked"], ["-H", "Expect: 100-continue"]):
+            assert ask(*curl, *more, "--data-binary", f"@{body}", url) == body.read_text()
+        assert ask(*curl, "-X", "DELETE", "-w", "%{http_code}", url).endswith("405")
+        with connect(server) as client:
+            client.sendall(b"nonsense\r\n\r\n")
+            assert client.makefile("rb").read().startswith(b"HTTP/1.1 400 ")

@@ -15,12 +15,14 @@ import pytest
 from example_clients import load
 from fakes import FakeClock, FakeCore, FakeJob
 from recorder import FAILSAFE
-from sockserve import Server, SyncStrategy, TcpTransport, ThreadStrategy, UnixStreamTransport
+from sockserve import MessageError, Server, SyncStrategy, TcpTransport, ThreadStrategy, UnixStreamTransport
+from sockserve.messages import MessageClient
 
 assert sys.platform != "win32"  # the suite needs POSIX; see CONTRIBUTING.md
 
 resp = load("_resp")
 store = load("resp_store")
+messages = load("resp_messages")
 control = load("control_socket")
 bounded = load("bounded_threads")
 
@@ -77,6 +79,66 @@ def test_the_longest_that_is_taken() -> None:
     whole = bytes(1 << 20)
     assert parsed(*[b"*1\r\n$1048576\r\n", whole, b"\r\n"] * 2) == [[whole]] * 2
     assert parsed(b" " * 65531 + b"PING\r", b"\n") == [[b"PING"]]
+
+
+def commands(*chunks: bytes) -> list[list[bytes]]:
+    """The same by the framing."""
+    decoder = messages.Resp().decoder()
+    found = [messages.strings(message) for chunk in chunks for message in decoder.feed(chunk)]
+    return [command for command in found if command]
+
+
+def test_a_framing_reads_what_the_parser_reads() -> None:
+    """Wherever the stream is cut."""
+    for cut in range(len(PIPELINE) + 1):
+        assert commands(PIPELINE[:cut], PIPELINE[cut:]) == COMMANDS
+    assert commands(*(bytes([byte]) for byte in PIPELINE)) == COMMANDS
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"*x\r\n",
+        b"*65537\r\n",
+        b"*1\r\nPING\r\n",
+        b"*1\r\n$-1\r\n",
+        b"*1\r\n$1048577\r\n",
+        b"*2\r\n$1048570\r\n" + bytes(1 << 20),
+        bytes(65537),
+    ],
+)
+def test_a_framing_refuses_what_is_no_command(said: bytes) -> None:
+    """As soon as it can be known, behind what came before."""
+    decoder = messages.Resp().decoder()
+    assert list(decoder.feed(b"PING\r\n")) == [b"PING\r\n"]
+    with pytest.raises(MessageError):
+        list(decoder.feed(said))
+
+
+def test_a_store_by_messages_without_a_server() -> None:
+    """The handler alone: replies, errors, the end."""
+    client = MessageClient(partial(messages.RespHandler, store=store.Store()))
+    assert client.send(b"SET a 1\r\nINCR a\r\nGET") == b"+OK\r\n:2\r\n"
+    assert client.send(b" a\r\nNONSENSE\r\n") == b"$1\r\n2\r\n-ERR unknown command 'NONSENSE'\r\n"
+    assert client.send(b"QUIT\r\nPING\r\n") == b"+OK\r\n"
+    assert client.closed
+
+
+def test_http_without_a_server() -> None:
+    """Wherever a pipeline is cut; too long a body, and what is no HTTP, are refused once."""
+    http = load("http_messages")
+    pipeline = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\nPOST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody"
+    whole = MessageClient(http.HttpHandler).send(pipeline)
+    assert whole.count(b"HTTP/1.1 200 ") == 2
+    assert whole.endswith(b"\r\n\r\nbody")
+    for cut in range(1, len(pipeline)):
+        client = MessageClient(http.HttpHandler)
+        assert client.send(pipeline[:cut]) + client.send(pipeline[cut:]) == whole
+    long = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2000000\r\n\r\n" + bytes(1_500_000)
+    for said, status in ((long, b"413"), (b"nonsense\r\n\r\n", b"400")):
+        client = MessageClient(http.HttpHandler)
+        assert client.send(said).startswith(b"HTTP/1.1 " + status)
+        assert client.closed
 
 
 def test_replies() -> None:

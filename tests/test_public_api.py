@@ -49,6 +49,11 @@ SURFACE = {
     "ThreadPoolStrategy": "(*, workers, daemon)",
     "ForkStrategy": "(*, max_children, block_on_close)",
     "SelectorStrategy": "(*, slow)",
+    "Lines": "(*, max_length)",
+    "Delimited": "(delimiter, *, max_length)",
+    "LengthPrefixed": "(format, *, max_length)",
+    "Chunks": "()",
+    "MessageHandler": "(request, client_address, server)",
     "alongside": "(function, arguments)",
     "cooperative": "(sock)",
     "sleep": "(seconds)",
@@ -77,6 +82,10 @@ def test_the_defaults_are_as_designed() -> None:
     """Of what a table needs."""
     assert sockserve.SelectorStrategy() == sockserve.SelectorStrategy(slow=0.1)
     assert sockserve.Queue[int]().maxsize == 0
+    assert sockserve.Lines() == sockserve.Lines(max_length=65536)
+    assert sockserve.Delimited(b"-") == sockserve.Delimited(b"-", max_length=65536)
+    assert sockserve.LengthPrefixed() == sockserve.LengthPrefixed("!I", max_length=2**20)
+    assert sockserve.MessageHandler.framing is None
     assert issubclass(sockserve.RequestAborted, ConnectionAbortedError)
     assert issubclass(sockserve.RequestAborted, sockserve.SockserveError)
 

@@ -25,6 +25,8 @@ from recorder import FAILSAFE
 from shim_kit import ANYWHERE, Log, answering, ask, connect, serving, upper
 from sockserve import (
     ForkStrategy,
+    Lines,
+    MessageHandler,
     SelectorStrategy,
     SockserveWarning,
     SyncStrategy,
@@ -691,3 +693,38 @@ def test_subclass_hooks_are_cooperative() -> None:
         pass
 
     assert got == ["mint", "lime"]
+
+
+# Handlers of messages.
+
+
+class UpperMessages(MessageHandler):
+    framing = Lines(max_length=100)
+
+    def respond(self, message: bytes) -> bytes:
+        return message.upper()
+
+
+@pytest.mark.parametrize("name", [*NAMES, *(name.replace("TCP", "UDP") for name in NAMES)])
+def test_handlers_of_messages_are_run(name: str) -> None:
+    """Although making one only stores it; what a client does wrong ends its connection and no more."""
+    with getattr(ours, name)(ANYWHERE, UpperMessages) as server, serving(server):
+        assert ask(server, b"one\ntwo\n") == b"ONE\nTWO\n"
+        if server.socket_type == socket.SOCK_STREAM:
+            assert ask(server, b"one\n" + b"x" * 101) == b"ONE\n"
+            assert ask(server, b"one\ntail") == b"ONE\n"
+
+
+def test_a_handler_of_messages_without_a_framing_is_an_error(log: Log) -> None:
+    """Heard by handle_error; the client is not left waiting."""
+
+    class Server(ours.TCPServer):
+        def handle_error(self, request: Any, client_address: Any) -> None:
+            log(type(sys.exception()).__name__)
+
+    class NoFraming(UpperMessages):
+        framing = None  # type: ignore[assignment]
+
+    with Server(ANYWHERE, NoFraming) as server, serving(server):
+        assert ask(server, b"one\n") == b""
+    assert log.notes() == ["CompositionError"]

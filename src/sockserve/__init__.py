@@ -12,7 +12,10 @@ from .addresses import Address, InetAddress, UnixAddress
 from .errors import (
     CompositionError,
     DatagramTruncated,
+    IncompleteMessage,
     ListenError,
+    MessageError,
+    MessageTooLong,
     OptionError,
     OptionTypeError,
     PeerGoneError,
@@ -21,7 +24,9 @@ from .errors import (
     SockserveError,
     SockserveWarning,
 )
+from .framing import Chunks, Delimited, LengthPrefixed, Lines
 from .handlers import BaseRequestHandler, DatagramRequestHandler, StreamRequestHandler
+from .messages import MessageHandler
 from .observers import LogEvents, Observer, log_events
 from .server import Server, serve
 from .stats import RowInfo, Stats
@@ -38,15 +43,23 @@ __all__ = (
     "Address",
     "AdoptedTransport",
     "BaseRequestHandler",
+    "Chunks",
     "CompositionError",
     "DatagramRequestHandler",
     "DatagramTruncated",
+    "Delimited",
     "Event",
     "ForkStrategy",
+    "IncompleteMessage",
     "InetAddress",
+    "LengthPrefixed",
+    "Lines",
     "ListenError",
     "Lock",
     "LogEvents",
+    "MessageError",
+    "MessageHandler",
+    "MessageTooLong",
     "Observer",
     "OptionError",
     "OptionTypeError",

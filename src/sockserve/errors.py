@@ -10,6 +10,8 @@ error                 who is at fault                         when
 `ServerStateError`    the program: the wrong moment           the call
 `DatagramTruncated`   the peer: a datagram beyond the limit   it is received
 `PeerGoneError`       the peer: it cannot be answered         the reply is sent
+`MessageTooLong`      the peer: a message beyond the limit     it arrives
+`IncompleteMessage`   the peer: its input ends in a message   the input ends
 `RequestAborted`      nobody: the server has stopped          the request waits
 `SockserveWarning`    the program: what has no effect          a class or an attribute is set
 ===================== ======================================= ==========================
@@ -23,7 +25,10 @@ from ._typing import override
 __all__ = (
     "CompositionError",
     "DatagramTruncated",
+    "IncompleteMessage",
     "ListenError",
+    "MessageError",
+    "MessageTooLong",
     "OptionError",
     "OptionTypeError",
     "PeerGoneError",
@@ -100,6 +105,40 @@ class DatagramTruncated(SockserveError):  # noqa: N818 - it names what happened 
     @override
     def __reduce__(self) -> tuple[type["DatagramTruncated"], tuple[object, int]]:
         return type(self), (self.client_address, self.max_packet_size)
+
+
+class MessageError(SockserveError, ValueError):
+    """
+    What a peer sends is not what its framing says: nothing that follows can be understood.
+
+    The connection of a `MessageHandler` ends with it, and the observer is told; its handler has not failed. A
+    framing of one's own raises it, or an error derived from it, while it decodes.
+    """
+
+
+class MessageTooLong(MessageError):  # noqa: N818 - it names what the peer has sent
+    """A message is longer than its framing allows. ``limit`` is the framing's ``max_length``, in bytes."""
+
+    def __init__(self, limit: int, what: str = "a message") -> None:
+        super().__init__(f"{what} is longer than max_length={limit}")
+        self.limit = limit
+        self._what = what
+
+    @override
+    def __reduce__(self) -> tuple[type["MessageTooLong"], tuple[int, str]]:
+        return type(self), (self.limit, self._what)
+
+
+class IncompleteMessage(MessageError):  # noqa: N818 - it names what was left
+    """The input ended in the middle of a message. ``size`` is how many bytes of it there were."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"the input ended in the middle of a message, after {size} bytes of it")
+        self.size = size
+
+    @override
+    def __reduce__(self) -> tuple[type["IncompleteMessage"], tuple[int]]:
+        return type(self), (self.size,)
 
 
 class PeerGoneError(SockserveError, ConnectionError):

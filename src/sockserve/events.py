@@ -7,6 +7,8 @@ The core logs nothing itself. Every record has ``server_address``, the address t
 
 import attrs
 
+from .errors import MessageError
+
 __all__ = (
     "AcceptFailed",
     "AcceptPaused",
@@ -22,6 +24,8 @@ __all__ = (
     "HandlerFailed",
     "HandlerSlow",
     "Listening",
+    "MessageDropped",
+    "MessageRefused",
     "NotStarted",
     "PeerGone",
     "Refused",
@@ -124,6 +128,23 @@ class PeerGone(RequestEvent):
     """The client went away in the middle; ``error`` is how the handler noticed."""
 
     error: BaseException
+
+
+@attrs.frozen(kw_only=True)
+class MessageRefused(RequestEvent):
+    """
+    The client broke the framing of its messages, as ``error`` says (`MessageTooLong`, for one): its connection was
+    closed.
+    """
+
+    error: MessageError
+
+
+@attrs.frozen(kw_only=True)
+class MessageDropped(RequestEvent):
+    """The client ended its input in the middle of a message: the ``size`` bytes of it were dropped."""
+
+    size: int
 
 
 @attrs.frozen(kw_only=True)

@@ -74,6 +74,8 @@ _ROWS: dict[type[Event], tuple[int, str]] = {
         ERROR,
         "{e.handler}, serving {e.client_address!r}, ignored the end of the server, and is abandoned",
     ),
+    events.MessageRefused: (INFO, "closing the connection of {e.client_address!r}: {e.error}"),
+    events.MessageDropped: (DEBUG, "dropped {e.size} bytes of {e.client_address!r}, a message without its end"),
     events.PeerGone: (DEBUG, "{e.client_address!r} went away: {e.error!r}"),
     events.AcceptFailed: (DEBUG, "an arrival was lost at {e.server_address!r}: {e.error!r}"),
     events.AcceptPaused: (

@@ -6,16 +6,22 @@ import pathlib
 import socket
 import socketserver
 import sys
+from collections.abc import Iterator
 from typing import Any, ClassVar, assert_type
 
 from sockserve import (
     AdoptedTransport,
     BaseRequestHandler,
+    Chunks,
     DatagramRequestHandler,
+    Delimited,
     Event,
     ForkStrategy,
     InetAddress,
+    LengthPrefixed,
+    Lines,
     Lock,
+    MessageHandler,
     Observer,
     Queue,
     RequestAborted,
@@ -39,6 +45,7 @@ from sockserve import (
     sleep,
 )
 from sockserve import socketserver as shim
+from sockserve.messages import MessageClient
 
 ADDRESS = ("127.0.0.1", 0)
 Packet = tuple[bytes, socket.socket]
@@ -167,6 +174,96 @@ def _loop_and_core(server: Server[socket.socket, InetAddress]) -> tuple[abc.Loop
     return loop, core, ThreadStrategy().start(loop, core)
 
 
+# Handlers of messages: one class for connections and datagrams.
+
+
+class Echo(MessageHandler):
+    framing = Lines()
+
+    def respond(self, message: bytes) -> bytes:
+        return message
+
+
+class Lazy(MessageHandler[InetAddress]):
+    framing: ClassVar[abc.Framing | None] = LengthPrefixed("!H", max_length=100)
+
+    def __init__(
+        self,
+        request: socket.socket | Packet,
+        client_address: InetAddress,
+        server: Server[Any, InetAddress],
+        *,
+        word: bytes = b"",
+    ) -> None:
+        super().__init__(request, client_address, server)
+        self.word = word
+
+    def connected(self) -> None:
+        assert_type(self.client_address, InetAddress)
+        assert_type(self.server, Server[Any, InetAddress])
+        assert_type(self.send(b"hello"), bool)
+        self.close()
+
+    def respond(self, message: bytes) -> Iterator[bytes] | None:
+        return iter([message, self.word])
+
+
+class Any3(MessageHandler):
+    framing = Delimited(b"\0", max_length=5)
+
+    def respond(self, message: bytes) -> abc.Reply:
+        return [message, message] if message else None
+
+
+Server(TcpTransport(ADDRESS), SyncStrategy(), Echo)
+Server(UnixStreamTransport("s"), SelectorStrategy(), Echo)
+Server(UdpTransport(ADDRESS), ThreadStrategy(), Echo)
+Server(UnixDatagramTransport("s"), ForkStrategy(), Echo)
+Server(TcpTransport(ADDRESS), SyncStrategy(), Lazy)
+Server(UdpTransport(ADDRESS), SyncStrategy(), functools.partial(Lazy, word=b"x"))
+Server(AdoptedTransport(3), SyncStrategy(), Any3)
+assert_type(Echo.test_client().send(b"x\n"), bytes)
+assert_type(MessageClient(functools.partial(Lazy, word=b"x")).end(), bytes)
+framings: list[abc.Framing] = [Lines(), Delimited(b"-"), LengthPrefixed(), Chunks()]
+
+
+class Words:
+    """A framing of one's own."""
+
+    def decoder(self) -> "WordDecoder":
+        return WordDecoder()
+
+    def encode(self, message: bytes, /) -> bytes:
+        return message + b" "
+
+
+class WordDecoder:
+    held = b""
+
+    def feed(self, data: bytes, /) -> Iterator[bytes]:
+        *words, self.held = (self.held + data).split(b" ")
+        yield from words
+
+    def eof(self) -> tuple[bytes, ...]:
+        return (self.held,)
+
+
+class Upside(MessageHandler):
+    framing = Words()
+
+    def respond(self, message: bytes) -> bytes:
+        return message[::-1]
+
+
+def _drive(job: abc.Job) -> None:
+    conversation = job.conversation()
+    if conversation is not None:
+        conversation.connect(lambda data: True)
+        assert_type(conversation.receive(b"x"), bytes)
+        assert_type(conversation.reply(conversation.respond(b"x")), bytes)
+        assert_type(job.conclude(None), bool)
+
+
 # What handlers wait with: as the things of the standard library that they stand for.
 
 
@@ -199,7 +296,7 @@ Server(TcpTransport(ADDRESS), SelectorStrategy(), Proxy)
 # The inheritable servers: each name with its real type, as the standard library's annotations have it.
 
 
-class Lines(shim.StreamRequestHandler):
+class ByLine(shim.StreamRequestHandler):
     timeout: ClassVar[float | None] = 5
 
     def handle(self) -> None:
@@ -235,13 +332,14 @@ class Mine(shim.ThreadingMixIn, shim.TCPServer):
         super().server_close()
 
 
-with Mine(ADDRESS, Lines) as mine:
+with Mine(ADDRESS, ByLine) as mine:
     assert_type(mine, Mine)
     assert_type(mine.extra, int)
     assert_type(mine.socket, socket.socket)
     assert_type(mine.fileno(), int)
     mine.serve_forever()
 
+shim.ThreadingTCPServer(ADDRESS, Echo)
 assert_type(shim.TCPServer(("", 0), http.server.SimpleHTTPRequestHandler), shim.TCPServer)
 shim.TCPServer(ADDRESS, functools.partial(http.server.SimpleHTTPRequestHandler, directory="/tmp"))
 shim.TCPServer(ADDRESS, lambda request, address, server: None, bind_and_activate=False)
@@ -271,25 +369,25 @@ class BoundedServer(Bounded, shim.TCPServer):
 
 
 assert_type(shim.mixin_for(SyncStrategy()), type[shim.StrategyMixIn])
-assert_type(BoundedServer(ADDRESS, Lines).workers, int)
-assert_type(shim.ThreadingTCPServer(ADDRESS, Lines).daemon_threads, bool)
+assert_type(BoundedServer(ADDRESS, ByLine).workers, int)
+assert_type(shim.ThreadingTCPServer(ADDRESS, ByLine).daemon_threads, bool)
 assert_type(shim.ThreadingUDPServer(ADDRESS, Datagrams).max_packet_size, int)
-assert_type(shim.ThreadPoolTCPServer(ADDRESS, Lines).workers, int)
+assert_type(shim.ThreadPoolTCPServer(ADDRESS, ByLine).workers, int)
 assert_type(shim.ThreadPoolUDPServer(ADDRESS, Datagrams).daemon_threads, bool)
-assert_type(shim.SelectorTCPServer(ADDRESS, Lines).slow, float)
+assert_type(shim.SelectorTCPServer(ADDRESS, ByLine).slow, float)
 assert_type(shim.SelectorUDPServer(ADDRESS, Datagrams).shutdown(), None)
 assert_type(shim.UDPServer(ADDRESS, Datagrams).get_request(), tuple[Packet, Any])
 
 if sys.platform != "win32":
-    assert_type(shim.UnixStreamServer("/tmp/s", Lines).address_family, int)
+    assert_type(shim.UnixStreamServer("/tmp/s", ByLine).address_family, int)
     assert_type(shim.UnixDatagramServer(b"/tmp/s", Datagrams).get_request(), tuple[Packet, Any])
-    assert_type(shim.ThreadingUnixStreamServer("/tmp/s", Lines).block_on_close, bool)
+    assert_type(shim.ThreadingUnixStreamServer("/tmp/s", ByLine).block_on_close, bool)
     assert_type(shim.ThreadingUnixDatagramServer("/tmp/s", Datagrams).daemon_threads, bool)
-    assert_type(shim.ThreadPoolUnixStreamServer("/tmp/s", Lines).workers, int)
+    assert_type(shim.ThreadPoolUnixStreamServer("/tmp/s", ByLine).workers, int)
     assert_type(shim.ThreadPoolUnixDatagramServer("/tmp/s", Datagrams).workers, int)
-    assert_type(shim.SelectorUnixStreamServer("/tmp/s", Lines).slow, float)
+    assert_type(shim.SelectorUnixStreamServer("/tmp/s", ByLine).slow, float)
     assert_type(shim.SelectorUnixDatagramServer("/tmp/s", Datagrams).slow, float)
-    assert_type(shim.ForkingTCPServer(ADDRESS, Lines).active_children, set[int] | None)
+    assert_type(shim.ForkingTCPServer(ADDRESS, ByLine).active_children, set[int] | None)
     assert_type(shim.ForkingUDPServer(ADDRESS, Datagrams).max_children, int)
-    assert_type(shim.ForkingUnixStreamServer("/tmp/s", Lines).collect_children(), None)
+    assert_type(shim.ForkingUnixStreamServer("/tmp/s", ByLine).collect_children(), None)
     assert_type(shim.ForkingUnixDatagramServer("/tmp/s", Datagrams).timeout, float | None)

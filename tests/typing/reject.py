@@ -3,9 +3,14 @@
 import socket
 
 from sockserve import (
+    Chunks,
     DatagramRequestHandler,
+    Delimited,
     InetAddress,
+    LengthPrefixed,
+    Lines,
     Lock,
+    MessageHandler,
     Queue,
     SelectorStrategy,
     Server,
@@ -89,18 +94,18 @@ class Wrong(StreamRequestHandler[InetAddress]):
 # The inheritable servers.
 
 
-class Lines(shim.StreamRequestHandler): ...
+class ByLine(shim.StreamRequestHandler): ...
 
 
-shim.TCPServer("/tmp/s", Lines)  # E: arg-type
-shim.TCPServer(Lines, ADDRESS)  # E: arg-type  # E: arg-type
-shim.UnixStreamServer(ADDRESS, Lines)  # E: arg-type
-shim.ThreadingTCPServer(ADDRESS, Lines).workers  # E: attr-defined
-shim.ThreadPoolTCPServer(ADDRESS, Lines).daemon  # E: attr-defined
-shim.TCPServer(ADDRESS, Lines).alow_reuse_address = True  # E: attr-defined
-shim.ThreadingTCPServer(ADDRESS, Lines).daemon_threads = "no"  # E: assignment
-shim.SelectorTCPServer(ADDRESS, Lines).workers  # E: attr-defined
-shim.PreforkTCPServer(ADDRESS, Lines)  # E: attr-defined
+shim.TCPServer("/tmp/s", ByLine)  # E: arg-type
+shim.TCPServer(ByLine, ADDRESS)  # E: arg-type  # E: arg-type
+shim.UnixStreamServer(ADDRESS, ByLine)  # E: arg-type
+shim.ThreadingTCPServer(ADDRESS, ByLine).workers  # E: attr-defined
+shim.ThreadPoolTCPServer(ADDRESS, ByLine).daemon  # E: attr-defined
+shim.TCPServer(ADDRESS, ByLine).alow_reuse_address = True  # E: attr-defined
+shim.ThreadingTCPServer(ADDRESS, ByLine).daemon_threads = "no"  # E: assignment
+shim.SelectorTCPServer(ADDRESS, ByLine).workers  # E: attr-defined
+shim.PreforkTCPServer(ADDRESS, ByLine)  # E: attr-defined
 shim.mixin_for(ThreadPoolStrategy)  # E: arg-type
 shim.mixin_for(SyncStrategy(), nam="Mine")  # E: call-arg
 
@@ -109,3 +114,32 @@ class Late(shim.ThreadingMixIn, shim.TCPServer):
     timeout = "soon"  # E: assignment
 
     def process_request(self, request: int, client_address: object) -> None: ...  # E: override  # E: override
+
+
+class Text(MessageHandler):
+    framing = Lines  # E: assignment
+
+    def respond(self, message: bytes) -> str:  # E: override
+        return "text"
+
+
+class Numbers(MessageHandler):
+    framing = b"\n"  # E: assignment
+
+    def respond(self, message: str) -> list[int]:  # E: override  # E: override
+        return [self.send("text")]  # E: arg-type
+
+
+class InetMessages(MessageHandler[InetAddress]):
+    def respond(self, message: bytes) -> bytes:
+        return message
+
+
+Server(UnixStreamTransport("s"), sync, InetMessages)  # E: arg-type
+Lines(5)  # E: call-arg
+Lines(max_length="5")  # E: arg-type
+Delimited()  # E: call-arg
+Delimited("-")  # E: arg-type
+LengthPrefixed("!I", 5)  # E: call-arg
+Chunks(max_length=5)  # E: call-arg
+Lines().max_length = 5  # E: misc

@@ -2,6 +2,7 @@
 
 from ..errors import CompositionError, OptionTypeError
 from ..handlers import handler_name, serves_streams
+from ..messages._checks import check_messages
 
 __all__ = ("check_composition",)
 
@@ -31,6 +32,7 @@ def check_composition(transport: object, strategy: object, handler: object, obse
     if not callable(observer):
         raise OptionTypeError(f"Server: observer must be callable with an event, not {observer!r}")
     _check_kind(transport, handler)
+    check_messages(handler, type(transport).__name__, stream=bool(getattr(transport, "stream", None)))
 
 
 def _check_part(name: str, part: object) -> None:

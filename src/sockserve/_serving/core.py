@@ -9,20 +9,23 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import attrs
 
 from .._signals import SIG_IGN, signals
-from ..abc import Arrival, Handler, Listener, Runner
+from ..abc import Arrival, Conversation, Handler, Listener, Runner
 from ..abc._arrival import AnyArrival
-from ..errors import DatagramTruncated
+from ..errors import DatagramTruncated, IncompleteMessage, MessageError
 from ..events import (
     Accepted,
     Event,
     Finished,
     HandlerFailed,
+    MessageDropped,
+    MessageRefused,
     NotStarted,
     PeerGone,
     Refused,
     VerifyFailed,
 )
 from ..handlers import handler_name
+from ..messages._driving import Messages
 from ..observers import Emitter
 from ..stats import Stats
 
@@ -65,6 +68,8 @@ class ServerCore(Generic[R, A]):
     relay: Callable[[float | None], None] | None = None
     #: The process that serves. One that a handler has forked is not to go on in its place.
     pid: int = 0
+    answer: Callable[..., object] = attrs.field(init=False)  # type: ignore[explicit-any]  # see Serving
+    converse: Callable[[AnyArrival], Conversation] | None = attrs.field(init=False, default=None)
     # Reentrant: a signal handler may ask for the stats while this thread counts.
     _lock: threading.RLock = attrs.field(init=False, factory=threading.RLock)
     _jobs: set[AnyArrival] = attrs.field(init=False, factory=set)
@@ -75,6 +80,12 @@ class ServerCore(Generic[R, A]):
     _tells_accepted: bool = False
     tells_finished: bool = False
     _told_until: float = 0.0
+
+    def __attrs_post_init__(self) -> None:
+        self.answer = self.handler
+        messages = Messages.of(self.handler)
+        if messages is not None:
+            self.answer, self.converse = messages.answer, messages.converse
 
     def ask_observer(self, now: float) -> None:
         """Ask what the observer wants, before a batch of requests: again after a while, it may change its mind."""
@@ -213,6 +224,15 @@ class ServerCore(Generic[R, A]):
         """See `Serving.peer_gone`."""
         if self.wants(PeerGone):
             self.emit(PeerGone(server_address=self.address, client_address=job.client_address, error=error))
+
+    def message_error(self, job: AnyArrival, error: MessageError, /) -> None:
+        """See `Serving.message_error`."""
+        server, client = self.address, job.client_address
+        if isinstance(error, IncompleteMessage):
+            if self.wants(MessageDropped):
+                self.emit(MessageDropped(server_address=server, client_address=client, size=error.size))
+        elif self.wants(MessageRefused):
+            self.emit(MessageRefused(server_address=server, client_address=client, error=error))
 
     def handler_failed(self, job: AnyArrival, error: BaseException, /) -> None:
         """See `Serving.handler_failed`."""

@@ -84,6 +84,13 @@ class _Beside:
     def replace(self, request: object, /) -> None:
         """Nothing: there is no request."""
 
+    def conversation(self) -> None:
+        """None: there is nobody to speak with."""
+
+    def conclude(self, error: BaseException | None, /) -> bool:
+        """Never called: there is no conversation."""
+        raise NotImplementedError
+
     def disown(self, keeper: Keeper, /) -> None:
         """Nothing: there is no request."""
 

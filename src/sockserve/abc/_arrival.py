@@ -9,7 +9,8 @@ from contextvars import ContextVar
 from typing import Generic, Protocol, TypeAlias
 
 from .._typing import TypeVar
-from ..errors import RequestAborted
+from ..errors import MessageError, RequestAborted
+from ._message import Conversation
 
 __all__ = ("AnyArrival", "Arrival", "DatagramRequest", "Keeper", "Serving", "current_job")
 
@@ -44,13 +45,15 @@ class Arrival(Generic[R_co, A_co]):
         client_address: Whom it came from.
     """
 
-    __slots__ = ("aborted", "client_address", "keeper", "number", "request", "serving")
+    __slots__ = ("aborted", "began", "client_address", "keeper", "number", "request", "serving")
 
     def __init__(self, request: R_co, client_address: A_co) -> None:
         self.request = request
         self.client_address = client_address
         self.keeper: Keeper | None = None
         self.aborted = False
+        #: When a conversation began, if somebody wants to know.
+        self.began: float | None = None
 
     def admit(self, serving: "Serving", number: int) -> None:
         """Belong to a server from here on, as its request of this number."""
@@ -101,21 +104,51 @@ class Arrival(Generic[R_co, A_co]):
         began = time.monotonic() if serving.tells_finished else None
         ok = False
         try:
-            serving.handler(self.open(), self.client_address, serving.server)
+            serving.answer(self.open(), self.client_address, serving.server)
             ok = True
-        except SystemExit as error:
-            if os.getpid() != serving.pid:
-                raise  # of a process that the handler has forked: it is to end
-            ok = self._explain(error)
-        except Exception as error:  # noqa: BLE001 - reported; ends this request alone
+        except (Exception, SystemExit) as error:
+            if not self._ends_alone(error):
+                raise
             ok = self._explain(error)
         finally:
-            self.finish()
-            serving.settled(self, ok)
-            if began is not None:
-                serving.finished(self, ok=ok, duration=time.monotonic() - began)
+            self._end(ok, began)
             current_job.reset(token)
         return ok
+
+    def conversation(self) -> Conversation | None:
+        """See `sockserve.abc.Job.conversation`."""
+        converse = self.serving.converse
+        if converse is None or not self.stream:
+            return None
+        if self.serving.tells_finished:
+            self.began = time.monotonic()
+        return converse(self)
+
+    def conclude(self, error: BaseException | None, /) -> bool:
+        """See `sockserve.abc.Job.conclude`."""
+        ok = error is None
+        try:
+            if error is not None:
+                if not self._ends_alone(error):
+                    raise error
+                ok = self._explain(error)
+        finally:
+            self._end(ok, self.began)
+        return ok
+
+    def report(self, error: MessageError, /) -> None:
+        """Let the observer know what the peer of a conversation did wrong."""
+        self.serving.message_error(self, error)
+
+    def _ends_alone(self, error: BaseException) -> bool:
+        """Whether *error* is for this request alone: SystemExit is not, in a process that the handler forked."""
+        return isinstance(error, Exception) or (isinstance(error, SystemExit) and os.getpid() == self.serving.pid)
+
+    def _end(self, ok: bool, began: float | None) -> None:
+        self.finish()
+        self.serving.settled(self, ok)
+        if began is not None:
+            self.serving.finished(self, ok=ok, duration=time.monotonic() - began)
 
     def _explain(self, error: BaseException) -> bool:
         """Report *error*; whether it only means that the peer has gone."""
@@ -151,8 +184,13 @@ class Serving(Protocol):
     """The server, as its requests see it."""
 
     @property
-    def handler(self) -> Callable[..., object]:  # type: ignore[explicit-any]  # of whatever request and address
-        """What answers."""
+    def answer(self) -> Callable[..., object]:  # type: ignore[explicit-any]  # of whatever request and address
+        """What is called with a request, its client's address and the server, and returns when it is answered."""
+        ...
+
+    @property
+    def converse(self) -> Callable[[AnyArrival], Conversation] | None:
+        """What makes the conversation of a connection; None where the handler is no `MessageHandler`."""
         ...
 
     @property
@@ -180,6 +218,10 @@ class Serving(Protocol):
 
     def peer_gone(self, job: AnyArrival, error: BaseException, /) -> None:
         """Report a peer that went away."""
+        ...
+
+    def message_error(self, job: AnyArrival, error: MessageError, /) -> None:
+        """Report what a peer did wrong in its messages."""
         ...
 
     def handler_failed(self, job: AnyArrival, error: BaseException, /) -> None:

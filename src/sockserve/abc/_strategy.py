@@ -7,13 +7,19 @@ from ..events import Event
 from ..stats import RowInfo
 from ._arrival import Keeper
 from ._loop import Loop
+from ._message import Conversation
 from ._transport import Listener
 
 __all__ = ("Core", "Job", "ListingRunner", "LoopRunner", "Runner", "Strategy")
 
 
 class Job(Protocol):
-    """One request on its way. A strategy calls either `run`, or `disown` and later `settle`."""
+    """
+    One request on its way.
+
+    A strategy calls either `run`, or `disown` and later `settle`, or `conversation` and, if there is one,
+    `conclude`.
+    """
 
     @property
     def stream(self) -> bool:
@@ -43,6 +49,30 @@ class Job(Protocol):
 
         Raises:
             BaseException: Only what is neither an Exception nor SystemExit, after the request was closed.
+        """
+        ...
+
+    def conversation(self) -> Conversation | None:
+        """
+        Begin the request as a conversation, whose driver reads and writes for it, in place of `run`.
+
+        None where it has to be `run`: a datagram, a handler that is no `MessageHandler`, a connection whose bytes
+        are not those of its messages (TLS). Called once; who gets one calls `conclude` at the end.
+
+        Raises:
+            BaseException: What making the handler raises. `conclude` it.
+        """
+        ...
+
+    def conclude(self, error: BaseException | None, /) -> bool:
+        """
+        End a conversation: report the *error* that it ended with, if any, say goodbye, close. Called once, last.
+
+        Returns:
+            As `run`.
+
+        Raises:
+            BaseException: The *error*, if it is not for this request alone, after the request was closed.
         """
         ...
 

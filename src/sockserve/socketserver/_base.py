@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from .. import socketserver as names
 from .._loop.accept_errors import action_for
+from ._messages import answer_messages
 from ._polling import serve, serve_one
 from ._state import LoopEnded, ask_to_leave, state_of
 from ._types import BindAddress, ClientAddress, Request, RequestHandlerFactory
@@ -126,8 +127,8 @@ class BaseServer:
         self.shutdown_request(request)
 
     def finish_request(self, request: Request, client_address: ClientAddress) -> None:
-        """Make the handler, which does its work while it is made."""
-        self.RequestHandlerClass(request, client_address, self)
+        """Make the handler, which does its work while it is made; a `MessageHandler` does it then."""
+        answer_messages(self.RequestHandlerClass(request, client_address, self))
 
     def shutdown_request(self, request: Request) -> None:
         """Say goodbye to the client, then `close_request`."""

@@ -101,6 +101,13 @@ class ServerJob:
         finally:
             self.over = True
 
+    def conversation(self) -> None:
+        """See `sockserve.abc.Job.conversation`. The server's methods answer, which may be overridden."""
+
+    def conclude(self, error: BaseException | None, /) -> bool:
+        """See `sockserve.abc.Job.conclude`."""
+        raise RuntimeError("a request without a conversation has none to conclude")
+
     def disown(self, keeper: Keeper, /) -> None:
         """See `sockserve.abc.Job.disown`. What is not needed any more is not kept while the other process runs."""
         self._keeper = keeper
