@@ -386,7 +386,7 @@ def test_messages_of_many_threads_do_not_mix(
     stream_kind: Kind, shared: Strategy, folder: Path, pushing: type[Pushing]
 ) -> None:
     """Each is whole, between the replies, which keep their order, whatever the size of the pieces that fit."""
-    size = 100_000
+    size = 60_000  # all of them fit into what the table keeps for a peer that does not read yet
     words = (b"a" * size, b"b" * size, b"c" * size)
     with (
         serving(stream_kind, shared, folder, pushing) as server,

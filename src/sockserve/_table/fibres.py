@@ -21,7 +21,7 @@ from ..abc import Job
 from .current import found_by
 from .rows import Row, Table, Verdict
 
-__all__ = ("Fibre", "Fibres", "current_fibre", "fibre_row", "frame_of", "start_beside")
+__all__ = ("Fibre", "Fibres", "current_fibre", "fibre_row", "frame_of", "leave_child", "start_beside")
 
 #: Fibres that are kept for the next request, at most: 16 KB of address space each, and what was touched of it.
 MOST_IDLE = 128
@@ -43,12 +43,12 @@ class Fibre(greenlet):
                 ok = row.job.run()
             except BaseException as error:
                 if row.table.foreign:
-                    _leave_child(error)
+                    leave_child(error)
                 raise
             finally:
                 row.table.ended(row)
             if row.table.foreign:
-                _leave_child(None if ok else SystemExit(1))
+                leave_child(None if ok else SystemExit(1))
             self.row = row = None  # an idle fibre keeps nothing alive
             self.gr_context = None  # what one request has set is not for the next
             if not self.fibres.keep(self):
@@ -58,7 +58,7 @@ class Fibre(greenlet):
             parent.switch()
 
 
-def _leave_child(error: BaseException | None) -> NoReturn:
+def leave_child(error: BaseException | None) -> NoReturn:
     """
     End a process that the handler has forked, where it has come to the end of its request.
 

@@ -9,6 +9,7 @@ from ..abc import Core, Job, Loop
 from ..events import HandlerSlow, RequestAbandoned
 from ..stats import RowInfo
 from .answering import AnsweringSocket, may_block
+from .conversing import Conversations
 from .fibres import Fibres, frame_of
 from .rows import Row, Table
 from .sockets import CooperativeSocket, adopt_request
@@ -33,18 +34,23 @@ class TableRunner:
     core: Core
     _table: Table
     _fibres: Fibres
+    _conversations: Conversations
     _answering: dict[socket.socket, AnsweringSocket]
 
     def __init__(self, slow: float, loop: Loop, core: Core) -> None:
         self.loop, self.core = loop, core
-        self._table = Table(loop, slow, self._report_slow, self._abandon)
+        self._table = Table(loop, slow, self._report_slow_row, self._abandon)
         self._fibres = Fibres(self._table)
+        self._conversations = Conversations(self._table, self._report_slow)
         self._answering = {}
 
     def submit(self, job: Job, /) -> None:
         """Begin with *job*, at once, until it waits for the first time."""
         if job.stream:
-            job.replace(adopt_request(job.request))
+            request = job.request
+            if type(request) is socket.socket and self._conversations.begin(job, request):
+                return
+            job.replace(adopt_request(request))
         else:
             self._answer_through(job)
         self._fibres.start(job)
@@ -59,7 +65,7 @@ class TableRunner:
 
     def rows(self) -> list[RowInfo]:
         """See `sockserve.abc.ListingRunner.rows`."""
-        return [row.info() for row in tuple(self._table.rows)]
+        return [row.info() for row in tuple(self._table.rows)] + self._conversations.infos()
 
     def move(self, loop: Loop, /) -> None:
         """Nothing is in flight between two times of serving."""
@@ -68,6 +74,12 @@ class TableRunner:
 
     def leave(self) -> None:
         """Abort what is in flight."""
+        try:
+            self._conversations.leave()
+        finally:
+            self._leave_fibres()
+
+    def _leave_fibres(self) -> None:
         try:
             self._fibres.leave()
         finally:
@@ -78,15 +90,19 @@ class TableRunner:
     def close(self, deadline: float | None, /) -> None:
         """Nothing is in flight: `leave` has seen to that."""
 
-    def _report_slow(self, row: Row, duration: float) -> None:
+    def _report_slow_row(self, row: Row, duration: float) -> None:
+        if self.core.wants(HandlerSlow):
+            self._report_slow(row.job, duration, _where(row))
+
+    def _report_slow(self, job: Job, duration: float, where: str = "its end") -> None:
         if self.core.wants(HandlerSlow):
             self.core.emit(
                 HandlerSlow(
                     server_address=self.core.address,
-                    client_address=row.job.client_address,
+                    client_address=job.client_address,
                     handler=self.core.handler_name,
                     duration=duration,
-                    where=_where(row),
+                    where=where,
                 )
             )
 

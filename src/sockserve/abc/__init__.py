@@ -13,3 +13,40 @@ from ._arrival import Arrival, DatagramRequest, Keeper
 from ._loop import EDGE, PEER_CLOSED, READ, URGENT, WRITE, Loop, Timer
 from ._message import BulkFraming, Conversation, Decoder, Framing, Reply
 from ._strategy import Core, Job, ListingRunner, LoopRunner, Runner, Strategy
+from ._transport import Configure, Listener, Transport
+
+__all__ = (
+    "EDGE",
+    "PEER_CLOSED",
+    "READ",
+    "URGENT",
+    "WRITE",
+    "Arrival",
+    "BulkFraming",
+    "Configure",
+    "Conversation",
+    "Core",
+    "DatagramRequest",
+    "Decoder",
+    "Framing",
+    "Handler",
+    "Job",
+    "Keeper",
+    "Listener",
+    "ListingRunner",
+    "Loop",
+    "LoopRunner",
+    "Reply",
+    "Runner",
+    "Strategy",
+    "Timer",
+    "Transport",
+)
+
+R = TypeVar("R")
+A = TypeVar("A")
+
+#: What answers: called with the request, the client's address and the server. The result is not used. A plain
+#: callable type and neither a callback protocol nor ``type[...]``, since only so do type checkers explain a
+#: handler that does not fit (docs/design/0003-typing.md).
+Handler: TypeAlias = Callable[[R, A, Any], object]  # type: ignore[explicit-any]  # servers of any type variables

@@ -90,7 +90,8 @@ class MessageHandler(Generic[AddressT]):
         Send the message *data*, which nobody asked for: from any thread, whole, between other messages.
 
         Called while `respond` runs, by the same thread, it comes before the reply. Where a connection has a thread
-        of its own, it waits until the system has taken the message.
+        of its own, it waits until the system has taken the message. Under `SelectorStrategy` it never waits: what
+        the peer does not read is kept, up to 1 MiB.
 
         Returns:
             Whether it was taken. If not, the peer has gone, or does not read. What a peer that has gone was still
