@@ -150,8 +150,7 @@ class EventLoop:
     def run(self, done: Callable[[], bool]) -> None:
         """Open the loop, and serve callbacks until *done* says so; it is asked before every wait."""
         with self.opened():
-            while not done():
-                self._step()
+            self.turn(done, always=True)
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[None]:
@@ -162,19 +161,38 @@ class EventLoop:
         finally:
             self.close()
 
-    def turn(self, done: Callable[[], bool]) -> None:
+    def turn(self, done: Callable[[], bool], *, always: bool = False) -> None:
         """
         Serve callbacks until *done* says so; it is asked at first, and after each `wake` and each timer.
+
+        Args:
+            done: Asked.
+            always: Ask before every wait.
 
         Raises:
             BaseException: Whatever a callback raises. What is watched stays noted for the next time.
         """
+        assert self._poller is not None
+        assert self._wakeup is not None
+        # Nothing of this is replaced while the loop is open, and a small request is a hundred look-ups like these.
+        wait, wakeup, wakeup_fd = self._poller.wait, self._wakeup, self._wakeup.fileno()
+        callback_of, timers, soon = self._callbacks.get, self.timers, self._soon
         while True:
-            if self.calling:
+            if self.calling or always:
                 self.calling = False  # before the question: who calls later is heard the next time
                 if done():
                     return
-            self._step()
+            for fd, mask in wait(self._patience() if soon or timers.heap else None):
+                callback = callback_of(fd)
+                if callback is not None:
+                    callback(mask)
+                elif fd == wakeup_fd:
+                    wakeup.drain()
+            if timers.heap and timers.run(self.time()):
+                self.calling = True
+            if soon:
+                for _ in range(len(soon)):
+                    soon.popleft()()
 
     def _open(self) -> None:
         self._thread = threading.get_ident()
@@ -189,24 +207,6 @@ class EventLoop:
         except BaseException:
             self.close()
             raise
-
-    def _step(self) -> None:
-        poller, wakeup, callbacks = self._poller, self._wakeup, self._callbacks
-        assert poller is not None
-        assert wakeup is not None
-        timers, soon = self.timers, self._soon
-        patience = self._patience() if soon or timers.heap else None
-        for fd, mask in poller.wait(patience):
-            callback = callbacks.get(fd)
-            if callback is not None:
-                callback(mask)
-            elif fd == wakeup.fileno():
-                wakeup.drain()
-        if timers.heap and timers.run(self.time()):
-            self.calling = True
-        if soon:
-            for _ in range(len(soon)):
-                soon.popleft()()
 
     def _patience(self) -> float | None:
         """Seconds to wait at most; None: until something happens."""
