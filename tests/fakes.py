@@ -63,6 +63,7 @@ class FakeCore:
     listeners: Sequence[Listener[object, object]] = ()
     address: object = "fake"
     handler_name: str = "fake.handler"
+    answers_messages: bool = False
 
     def wants(self, kind: type[Event], /) -> bool:
         return True

@@ -99,6 +99,11 @@ class ServerCore(Generic[R, A]):
         """See `sockserve.abc.Core.handler_name`."""
         return handler_name(self.handler)
 
+    @property
+    def answers_messages(self) -> bool:
+        """See `sockserve.abc.Core.answers_messages`."""
+        return self.converse is not None
+
     def wants(self, kind: type[Event], /) -> bool:
         """See `sockserve.abc.Core.wants`."""
         return self.emitter.wants(kind)

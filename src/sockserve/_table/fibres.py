@@ -21,7 +21,7 @@ from ..abc import Job
 from .current import found_by
 from .rows import Row, Table, Verdict
 
-__all__ = ("Fibre", "Fibres", "current_fibre", "fibre_row", "frame_of", "leave_child", "start_beside")
+__all__ = ("Fibre", "Fibres", "current_fibre", "fibre_row", "frame_of", "leave_child", "run_here", "start_beside")
 
 #: Fibres that are kept for the next request, at most: 16 KB of address space each, and what was touched of it.
 MOST_IDLE = 128
@@ -40,15 +40,9 @@ class Fibre(greenlet):
         """Run the job of the row, then of the next that it is given; None ends the greenlet."""
         while (row := self.row) is not None:
             try:
-                ok = row.job.run()
-            except BaseException as error:
-                if row.table.foreign:
-                    leave_child(error)
-                raise
+                run_here(row.job, row.table)
             finally:
                 row.table.ended(row)
-            if row.table.foreign:
-                leave_child(None if ok else SystemExit(1))
             self.row = row = None  # an idle fibre keeps nothing alive
             self.gr_context = None  # what one request has set is not for the next
             if not self.fibres.keep(self):
@@ -56,6 +50,18 @@ class Fibre(greenlet):
             parent = self.parent
             assert parent is not None  # only a thread's first greenlet has none
             parent.switch()
+
+
+def run_here(job: Job, table: Table) -> None:
+    """Run *job*; a process that its handler has forked, and that has got here, ends instead of going on."""
+    try:
+        ok = job.run()
+    except BaseException as error:
+        if table.foreign:
+            leave_child(error)
+        raise
+    if table.foreign:
+        leave_child(None if ok else SystemExit(1))
 
 
 def leave_child(error: BaseException | None) -> NoReturn:

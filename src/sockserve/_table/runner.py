@@ -10,7 +10,7 @@ from ..events import HandlerSlow, RequestAbandoned
 from ..stats import RowInfo
 from .answering import AnsweringSocket, may_block
 from .conversing import Conversations
-from .fibres import Fibres, frame_of
+from .fibres import Fibres, frame_of, run_here
 from .rows import Row, Table
 from .sockets import CooperativeSocket, adopt_request
 
@@ -51,17 +51,29 @@ class TableRunner:
             if type(request) is socket.socket and self._conversations.begin(job, request):
                 return
             job.replace(adopt_request(request))
-        else:
-            self._answer_through(job)
+        elif not self._answer_through(job) and self.core.answers_messages:
+            self._run_at_once(job)
+            return
         self._fibres.start(job)
 
-    def _answer_through(self, job: Job) -> None:
-        """Give a datagram's handler a socket that parks, where an answer may have to wait."""
+    def _answer_through(self, job: Job) -> bool:
+        """Give a datagram's handler a socket that parks, where an answer may have to wait; whether it may."""
         match job.request:
             case (packet, socket.socket() as sock) if may_block(sock):
                 if sock not in self._answering:
                     self._answering[sock] = AnsweringSocket(sock)
                 job.replace((packet, self._answering[sock]))
+                return True
+        return False
+
+    def _run_at_once(self, job: Job) -> None:
+        """Run what waits for nothing: there is nothing to park."""
+        clock = self._table.clock
+        began = clock()
+        run_here(job, self._table)
+        spent = clock() - began
+        if spent > self._table.slow:
+            self._report_slow(job, spent)
 
     def rows(self) -> list[RowInfo]:
         """See `sockserve.abc.ListingRunner.rows`."""

@@ -116,6 +116,11 @@ class Core(Protocol):
         """The dotted name of what answers, for events."""
         ...
 
+    @property
+    def answers_messages(self) -> bool:
+        """Whether what answers is a `MessageHandler`, which never waits for its client by itself."""
+        ...
+
     def wants(self, kind: type[Event], /) -> bool:
         """Whether events of this kind are to be made at all."""
         ...

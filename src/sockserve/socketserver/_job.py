@@ -162,6 +162,11 @@ class Face:
         return getattr(self._server(), "server_address", None)
 
     @property
+    def answers_messages(self) -> bool:
+        """No: the server's own methods answer, whatever the handler is."""
+        return False
+
+    @property
     def handler_name(self) -> str:
         """See `sockserve.abc.Core.handler_name`."""
         return handler_name(getattr(self._server(), "RequestHandlerClass", None))
