@@ -11,6 +11,7 @@ from pathlib import Path
 import attrs
 
 from .projects import RUNNER, Project
+from .variants import Variant
 
 __all__ = ("Environment", "PreparationError", "prepare")
 
@@ -41,9 +42,15 @@ class Environment:
     folder: Path
     package: Path
 
-    def choose(self, module: str, broken: str | None, served: Path, outcomes: Path) -> None:
-        """Say which module is to be ``socketserver`` in this environment from now on."""
-        choice = {"module": module, "break": broken, "served": str(served), "outcomes": str(outcomes)}
+    def choose(self, variant: Variant, served: Path, outcomes: Path) -> None:
+        """Say what is to be ``socketserver`` in this environment from now on, and where to write what happens."""
+        choice = {
+            "module": variant.module,
+            "break": variant.broken,
+            "poll_interval": variant.poll_interval,
+            "served": str(served),
+            "outcomes": str(outcomes),
+        }
         (self.package / "choice.json").write_text(json.dumps(choice))
 
 

@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 
 from .outcomes import Difference, Run, differences
 from .projects import Project
-from .runs import SHIM, STDLIB
+from .variants import SHIM, STDLIB, Variant
 
 __all__ = ("BREAK_HEAD", "SUITE_HEAD", "break_rows", "complaints", "suite_row", "table")
 
-#: Counts are of tests that passed, failed and were skipped; requests those that each module has served.
-SUITE_HEAD = ("project", "version", "stdlib", "shim", "requests", "differ")
+#: Counts are of tests that passed, failed and were skipped, requests those that each module has served. Races are
+#: tests that got worse and do so on the standard library alike, when its ``shutdown`` wastes no time.
+SUITE_HEAD = ("project", "version", "stdlib", "shim", "requests", "seconds", "worse", "races", "better")
 BREAK_HEAD = ("project", "break", "red", "for example")
 
 
@@ -23,15 +24,19 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def suite_row(project: Project, stdlib: Run, shim: Run) -> tuple[str, ...]:
+def suite_row(project: Project, stdlib: Run, shim: Run, races: Sequence[str]) -> tuple[str, ...]:
     """Say what became of a project's tests."""
+    found = differences(stdlib, shim)
+    worse = [each for each in found if each.is_worse and each.test not in races]
+    better = [each for each in found if not each.is_worse]
     return (
         project.name,
         project.version,
         _counts(stdlib),
         _counts(shim),
-        f"{stdlib.served_by(STDLIB)} / {shim.served_by(SHIM)}",
-        str(len(differences(stdlib, shim))),
+        f"{stdlib.served_by(STDLIB.module)} / {shim.served_by(SHIM.module)}",
+        f"{stdlib.seconds:.0f} / {shim.seconds:.0f}",
+        *(str(len(each)) for each in (worse, races, better)),
     )
 
 
@@ -40,20 +45,26 @@ def _counts(run: Run) -> str:
     return f"{run.count('passed')}/{failed}/{run.count('skipped')}"
 
 
-def complaints(project: Project, stdlib: Run, shim: Run) -> list[str]:
+def complaints(project: Project, stdlib: Run, shim: Run, races: Sequence[str]) -> list[str]:
     """Say what makes the comparison a failure: tests that got worse, or a run that proves nothing."""
-    found = [_line(project, each) for each in differences(stdlib, shim) if each.is_worse]
-    for run, module in ((stdlib, STDLIB), (shim, SHIM)):
-        strangers = sum(run.requests.values()) - run.served_by(module)
-        if not run.served_by(module):
-            found.append(f"{project.name}: {module} has served nothing")
-        if strangers:
-            found.append(f"{project.name}: {strangers} requests were not served by {module}")
-        if run.ended != "itself":
-            found.append(f"{project.name}: with {module} it was ended by {run.ended}")
-    if not stdlib.count("passed"):
-        found.append(f"{project.name}: nothing passes with the standard library")
+    found = [
+        _line(project, each) for each in differences(stdlib, shim) if each.is_worse and each.test not in races
+    ]
+    found += _proves_nothing(project, stdlib, STDLIB)
+    found += _proves_nothing(project, shim, SHIM)
     return found
+
+
+def _proves_nothing(project: Project, run: Run, variant: Variant) -> list[str]:
+    served = run.served_by(variant.module)
+    strangers = sum(run.requests.values()) - served
+    doubts = {
+        f"{variant.module} has served nothing": not served,
+        f"{strangers} requests were not served by {variant.module}": strangers,
+        f"no test passes on {variant.module}": not run.count("passed"),
+        f"the run on {variant.module} was ended by {run.ended}": run.ended != "itself",
+    }
+    return [f"{project.name}: {doubt}" for doubt, applies in doubts.items() if applies]
 
 
 def _line(project: Project, each: Difference) -> str:

@@ -1,19 +1,19 @@
-"""Runs a project's tests once, with one module as ``socketserver``, within a bound of time."""
+"""Runs a project's tests once, with something as ``socketserver``, within a bound of time."""
 
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from .environments import Environment
 from .outcomes import Run, outcomes_of, requests_of
 from .projects import Project
+from .variants import Variant
 
-__all__ = ("SHIM", "STDLIB", "run")
-
-STDLIB, SHIM = "socketserver", "sockserve.socketserver"
+__all__ = ("run",)
 
 #: Seconds for one test; with a broken module many hang, and there it is known soon enough.
 _TEST_SECONDS, _BROKEN_TEST_SECONDS = 60, 10
@@ -22,27 +22,27 @@ _BROKEN_SECONDS = 150.0
 _BROKEN_FAILURES = 10
 
 
-def run(project: Project, environment: Environment, module: str, broken: str | None = None) -> Run:
+def run(project: Project, environment: Environment, variant: Variant, tests: Sequence[str] = ()) -> Run:
     """
-    Run all tests of the row.
+    Run the tests of the row.
 
     Args:
         project: The row.
         environment: Made for it.
-        module: `STDLIB` or `SHIM`.
-        broken: Name of a break, for the shim.
+        variant: What is to be ``socketserver``.
+        tests: Only these; all of the row if none is given.
     """
-    name = f"{module}-{broken or 'whole'}"
-    served, outcomes = environment.folder / f"{name}.served", environment.folder / f"{name}.outcomes"
+    logs = environment.folder
+    served, outcomes = logs / f"{variant.name}.served", logs / f"{variant.name}.outcomes"
     for path in (served, outcomes):
         path.write_text("")
-    environment.choose(module, broken, served, outcomes)
+    environment.choose(variant, served, outcomes)
     started = time.monotonic()
     ended = _call(
-        _command(project, environment, broken),
+        _command(project, environment, variant, tests),
         environment,
-        environment.folder / f"{name}.log",
-        project.seconds if broken is None else min(project.seconds, _BROKEN_SECONDS),
+        logs / f"{variant.name}.log",
+        project.seconds if variant.broken is None else min(project.seconds, _BROKEN_SECONDS),
     )
     return Run(
         outcomes_of(outcomes.read_text().splitlines()),
@@ -52,14 +52,14 @@ def run(project: Project, environment: Environment, module: str, broken: str | N
     )
 
 
-def _command(project: Project, environment: Environment, broken: str | None) -> list[str]:
+def _command(project: Project, environment: Environment, variant: Variant, tests: Sequence[str]) -> list[str]:
     options = ["-p", f"{environment.package.name}.plugin", "-p", "no:cacheprovider", "-q", "--tb=short"]
-    if broken is None:
+    if variant.broken is None:
         options.append(f"--timeout={_TEST_SECONDS}")
     else:
         options += [f"--timeout={_BROKEN_TEST_SECONDS}", f"--maxfail={_BROKEN_FAILURES}"]
     options += [f"--deselect={test}" for test in project.deselected]
-    return [str(environment.python), "-m", "pytest", *options, *project.tests]
+    return [str(environment.python), "-m", "pytest", *options, *(tests or project.tests)]
 
 
 def _call(command: list[str], environment: Environment, log: Path, seconds: float) -> str:

@@ -13,10 +13,19 @@ __all__ = ("BREAKS", "Break")
 
 
 class Break(NamedTuple):
-    """A defect: what is wrong then, and what makes it so."""
+    """A defect: which method of which class, what is wrong then, and what stands in its place."""
 
-    what: str
-    apply: Callable[[ModuleType], None]
+    kind: str
+    method: str
+    wrong: str
+    function: Callable[..., object]
+
+    def apply(self, module: ModuleType) -> None:
+        """Break the module."""
+        setattr(getattr(module, self.kind), self.method, self.function)
+
+    def __str__(self) -> str:
+        return f"{self.kind}.{self.method} {self.wrong}"
 
 
 def _nothing(*_arguments: object, **_keywords: object) -> None:
@@ -63,25 +72,19 @@ def _write_half(writer: Any, data: bytes) -> int:
     return len(data)
 
 
-#: Name → class, method, what is wrong then, what stands in the method's place.
-_ROWS: dict[str, tuple[str, str, str, Callable[..., object]]] = {
-    "address-unknown": ("TCPServer", "server_bind", "does not ask for the address that was bound", _bind_blindly),
-    "client-unknown": ("TCPServer", "get_request", "gives a wrong client address", _accept_anonymously),
-    "handled-in-turn": ("ThreadingMixIn", "process_request", "starts no thread", _answer_in_turn),
-    "handled-twice": ("BaseServer", "finish_request", "makes two handlers for one request", _answer_twice),
-    "no-finish": ("StreamRequestHandler", "finish", "does not flush what was written", _close_files_unsent),
-    "no-listen": ("TCPServer", "server_activate", "does not listen", _nothing),
-    "no-reuse": ("TCPServer", "server_bind", "does not look at allow_reuse_address", _bind_without_options),
-    "one-request": ("BaseServer", "serve_forever", "serves one request only", _one_request),
-    "request-stays-open": ("TCPServer", "shutdown_request", "does nothing", _nothing),
-    "server-stays-open": ("TCPServer", "server_close", "closes nothing", _nothing),
-    "unanswered": ("BaseServer", "process_request", "makes no handler", _close_unanswered),
-    "written-by-half": ("_SocketWriter", "write", "sends half of what is written", _write_half),
+BREAKS: dict[str, Break] = {
+    "address-unknown": Break(
+        "TCPServer", "server_bind", "does not ask for the address that was bound", _bind_blindly
+    ),
+    "client-unknown": Break("TCPServer", "get_request", "gives a wrong client address", _accept_anonymously),
+    "handled-in-turn": Break("ThreadingMixIn", "process_request", "starts no thread", _answer_in_turn),
+    "handled-twice": Break("BaseServer", "finish_request", "makes two handlers for one request", _answer_twice),
+    "no-finish": Break("StreamRequestHandler", "finish", "does not flush what was written", _close_files_unsent),
+    "no-listen": Break("TCPServer", "server_activate", "does not listen", _nothing),
+    "no-reuse": Break("TCPServer", "server_bind", "does not look at allow_reuse_address", _bind_without_options),
+    "one-request": Break("BaseServer", "serve_forever", "serves one request only", _one_request),
+    "request-stays-open": Break("TCPServer", "shutdown_request", "does nothing", _nothing),
+    "server-stays-open": Break("TCPServer", "server_close", "closes nothing", _nothing),
+    "unanswered": Break("BaseServer", "process_request", "makes no handler", _close_unanswered),
+    "written-by-half": Break("_SocketWriter", "write", "sends half of what is written", _write_half),
 }
-
-
-def _row(kind: str, method: str, what: str, function: Callable[..., object]) -> Break:
-    return Break(f"{kind}.{method} {what}", lambda module: setattr(getattr(module, kind), method, function))
-
-
-BREAKS: dict[str, Break] = {name: _row(*row) for name, row in _ROWS.items()}

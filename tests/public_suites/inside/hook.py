@@ -22,12 +22,13 @@ CHOICE = Path(__file__).with_name("choice.json")
 
 def choose() -> None:
     """Put the module of the choice in its place, broken if that is asked for."""
-    choice: dict[str, str | None] = json.loads(CHOICE.read_text())
-    module = importlib.import_module(str(choice["module"]))
-    broken = choice["break"]
-    if broken is not None:
-        BREAKS[broken].apply(module)
-    _take_note(module, str(choice["served"]))
+    choice = json.loads(CHOICE.read_text())
+    module = importlib.import_module(choice["module"])
+    if choice["break"] is not None:
+        BREAKS[choice["break"]].apply(module)
+    if choice["poll_interval"] is not None:
+        module.BaseServer.serve_forever.__defaults__ = (choice["poll_interval"],)
+    _take_note(module, choice["served"])
     sys.modules["socketserver"] = module
 
 
