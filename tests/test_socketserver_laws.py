@@ -663,6 +663,40 @@ def test_a_patched_select(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -
     assert (waited, handled) == ([7] * 4, ["noblock"] * 2)
 
 
+def test_select_patched_while_it_serves(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the next wait on it is asked."""
+    waited: list[object] = []
+
+    def select(_self: object, timeout: float | None = None) -> list[object]:
+        waited.append(timeout)
+        server._BaseServer__shutdown_request = True
+        return []
+
+    with module.TCPServer(ANYWHERE, upper(module)) as server:
+        server.service_actions = lambda: monkeypatch.setattr(module._ServerSelector, "select", select)
+        server.serve_forever(0.001)
+    assert waited == [0.001]
+
+
+@pytest.mark.parametrize("poll_interval", [0, -1, 0.0001])
+def test_polls_that_do_not_wait(module: ModuleType, poll_interval: float) -> None:
+    """What is not more than nothing is nothing: the loop goes round, and serves what has arrived."""
+    rounds: list[None] = []
+
+    def count() -> None:
+        rounds.append(None)
+        if len(rounds) == 3:
+            client.connect(server.server_address)
+        elif handled:
+            server._BaseServer__shutdown_request = True
+
+    handled: list[None] = []
+    with module.TCPServer(ANYWHERE, lambda *_: handled.append(None)) as server, socket.socket() as client:
+        server.service_actions = count
+        server.serve_forever(poll_interval)
+    assert len(handled) == 1
+
+
 def test_a_loop_of_ones_own(module: ModuleType) -> None:
     """A copy of serve_forever that sets and clears the event itself is waited for by shutdown."""
     begun = threading.Event()
