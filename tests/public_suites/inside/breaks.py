@@ -45,11 +45,6 @@ def _bind_without_options(server: Any) -> None:
     server.server_address = server.socket.getsockname()
 
 
-def _accept_anonymously(server: Any) -> tuple[object, object]:
-    request, _address = server.socket.accept()
-    return request, ("0.0.0.0", 0)
-
-
 def _answer_twice(server: Any, request: object, client_address: object) -> None:
     for _ in range(2):
         server.RequestHandlerClass(request, client_address, server)
@@ -63,10 +58,6 @@ def _answer_in_turn(server: Any, request: object, client_address: object) -> Non
     server.process_request_thread(request, client_address)
 
 
-def _close_files_unsent(handler: Any) -> None:
-    handler.rfile.close()
-
-
 def _write_half(writer: Any, data: bytes) -> int:
     writer._sock.sendall(bytes(data)[: len(data) // 2])
     return len(data)
@@ -76,15 +67,12 @@ BREAKS: dict[str, Break] = {
     "address-unknown": Break(
         "TCPServer", "server_bind", "does not ask for the address that was bound", _bind_blindly
     ),
-    "client-unknown": Break("TCPServer", "get_request", "gives a wrong client address", _accept_anonymously),
     "handled-in-turn": Break("ThreadingMixIn", "process_request", "starts no thread", _answer_in_turn),
     "handled-twice": Break("BaseServer", "finish_request", "makes two handlers for one request", _answer_twice),
-    "no-finish": Break("StreamRequestHandler", "finish", "does not flush what was written", _close_files_unsent),
     "no-listen": Break("TCPServer", "server_activate", "does not listen", _nothing),
     "no-reuse": Break("TCPServer", "server_bind", "does not look at allow_reuse_address", _bind_without_options),
     "one-request": Break("BaseServer", "serve_forever", "serves one request only", _one_request),
     "request-stays-open": Break("TCPServer", "shutdown_request", "does nothing", _nothing),
-    "server-stays-open": Break("TCPServer", "server_close", "closes nothing", _nothing),
     "unanswered": Break("BaseServer", "process_request", "makes no handler", _close_unanswered),
     "written-by-half": Break("_SocketWriter", "write", "sends half of what is written", _write_half),
 }
