@@ -37,6 +37,8 @@ from sockserve import socketserver as ours
 from sockserve._loop.accept_errors import PAUSE_SECONDS
 from sockserve.abc import Core, Job, Loop
 from sockserve.socketserver import _polling
+from sockserve.socketserver._bare_poll import POLLIN, BarePoll
+from sockserve.socketserver._state import state_of
 
 assert sys.platform != "win32"  # the suite needs POSIX; see CONTRIBUTING.md
 
@@ -63,6 +65,48 @@ def test_shutdown_is_immediate(name: str) -> None:
         for _ in range(2):
             with serving(server, NEVER):  # shuts down at its end
                 assert ask(server) == b"PING\n"
+
+
+@pytest.mark.parametrize("replaced", [False, True], ids=["poll", "select"])
+def test_a_call_is_no_arrival(replaced: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loop looks around, and does not try to accept: that would wait for a client."""
+    if replaced:
+        select = ours.selectors.PollSelector.select
+        monkeypatch.setattr(ours.selectors.PollSelector, "select", lambda *both: select(*both))
+    rounds, tries = threading.Semaphore(0), list[None]()
+
+    class Noting(ours.TCPServer):
+        def _handle_request_noblock(self) -> None:
+            tries.append(None)
+            if len(tries) == 1:
+                super()._handle_request_noblock()
+
+        def service_actions(self) -> None:
+            rounds.release()
+
+    with Noting(ANYWHERE, upper(ours)) as server, serving(server, NEVER):
+        assert ask(server) == b"PING\n"
+        assert rounds.acquire(timeout=FAILSAFE)
+        state_of(server).wake()
+        assert rounds.acquire(timeout=FAILSAFE)
+        assert len(tries) == 1
+
+
+def test_the_bare_poll() -> None:
+    """It takes seconds, and poll(2) milliseconds: at least as long, nothing at all, or without end."""
+    asked: list[int | None] = []
+
+    def poll(milliseconds: int | None) -> list[tuple[int, int]]:
+        asked.append(milliseconds)
+        if milliseconds == 0:
+            raise InterruptedError
+        return [(7, POLLIN)]
+
+    bare = BarePoll(poll)
+    timeouts = (0.0001, 0.0001, 0.5, None, 0.0021)
+    assert [bare.wait(timeout) for timeout in timeouts] == [[(7, POLLIN)]] * 5
+    assert [bare.wait(timeout) for timeout in (0, -1)] == [[], []]
+    assert asked == [1, 1, 500, None, 3, 0, 0]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -489,8 +489,8 @@ def test_children(module: ModuleType, error: type[BaseException] | None, log: Lo
     assert ("handle_error" in log.notes()) == (error is ValueError)
 
 
-def test_signals_of_children(module: ModuleType) -> None:
-    """A child may be ended by SIGTERM, as any process."""
+def test_a_child_is_ended_by_signals(module: ModuleType) -> None:
+    """By SIGTERM, as any process: it does not live on without its client."""
 
     def wait(request: socket.socket, *_others: object) -> None:
         request.sendall(b"!")
@@ -501,9 +501,38 @@ def test_signals_of_children(module: ModuleType) -> None:
         assert client.recv(1) == b"!"
         (pid,) = server.active_children
         os.kill(pid, signal.SIGTERM)
-        assert client.recv(1) == b""
-        server.collect_children(blocking=True)
+        try:
+            assert client.recv(1) == b""
+        finally:
+            client.shutdown(socket.SHUT_WR)  # ends one that lives on; it holds a copy of this socket
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGTERM
+        server.collect_children(blocking=True)  # somebody has reaped it
         assert server.active_children == set()
+
+
+def test_a_child_has_the_signals_of_the_server(module: ModuleType) -> None:
+    """The program's own handlers, and those signals blocked that it has blocked, in both processes."""
+    handled, blocked = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT), {signal.SIGQUIT, signal.SIGUSR1}
+
+    def tell(request: socket.socket, *_others: object) -> None:
+        own = [signal.getsignal(each) is program_s for each in handled]
+        request.sendall(repr((own, signal.pthread_sigmask(signal.SIG_BLOCK, ()) == blocked)).encode())
+
+    def program_s(_number: int, _frame: object) -> None:
+        """Nothing comes."""
+
+    before = [signal.signal(each, program_s) for each in handled]
+    mask = signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+    try:
+        with module.ForkingTCPServer(ANYWHERE, tell) as server, connect(server) as client:
+            server.handle_request()
+            found = b"".join(iter(lambda: client.recv(100), b"")).decode()
+            assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == blocked
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        for number, handler in zip(handled, before, strict=True):
+            signal.signal(number, handler)
+    assert found == repr(([True] * 3, True))
 
 
 def test_children_that_a_program_counts_itself(module: ModuleType) -> None:
@@ -632,6 +661,40 @@ def test_a_patched_select(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -
         server._handle_request_noblock = lambda: handled.append("noblock")
         server.serve_forever(7)
     assert (waited, handled) == ([7] * 4, ["noblock"] * 2)
+
+
+def test_select_patched_while_it_serves(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the next wait on it is asked."""
+    waited: list[object] = []
+
+    def select(_self: object, timeout: float | None = None) -> list[object]:
+        waited.append(timeout)
+        server._BaseServer__shutdown_request = True
+        return []
+
+    with module.TCPServer(ANYWHERE, upper(module)) as server:
+        server.service_actions = lambda: monkeypatch.setattr(module._ServerSelector, "select", select)
+        server.serve_forever(0.001)
+    assert waited == [0.001]
+
+
+@pytest.mark.parametrize("poll_interval", [0, -1, 0.0001])
+def test_polls_that_do_not_wait(module: ModuleType, poll_interval: float) -> None:
+    """What is not more than nothing is nothing: the loop goes round, and serves what has arrived."""
+    rounds: list[None] = []
+
+    def count() -> None:
+        rounds.append(None)
+        if len(rounds) == 3:
+            client.connect(server.server_address)
+        elif handled:
+            server._BaseServer__shutdown_request = True
+
+    handled: list[None] = []
+    with module.TCPServer(ANYWHERE, lambda *_: handled.append(None)) as server, socket.socket() as client:
+        server.service_actions = count
+        server.serve_forever(poll_interval)
+    assert len(handled) == 1
 
 
 def test_a_loop_of_ones_own(module: ModuleType) -> None:

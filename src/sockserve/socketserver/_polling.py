@@ -17,6 +17,7 @@ from .. import socketserver as names
 from .._loop.accept_errors import PAUSE_SECONDS, AcceptAction
 from .._loop.acceptor import RETRIES
 from .._loop.wakeup import Wakeup
+from ._bare_poll import POLLIN, BarePoll, bare_poll_of, is_as_it_was
 from ._state import State, state_of
 from ._types import Polled
 
@@ -88,13 +89,17 @@ class Watch:
         self, server: Polled, state: State, selector: selectors.BaseSelector, wakeup: Wakeup | None
     ) -> None:
         self._server, self._state, self._selector, self._wakeup = server, state, selector, wakeup
+        self._poll: BarePoll | None = bare_poll_of(selector)
         self._arrival: object = None
+        self._bare_arrival: object = None
         self._register()
         # A program's own kind of selector may know `register` and `select` only, and return what it likes.
         self._real = isinstance(selector, selectors.BaseSelector)
-        self._wake_key: object = None
+        #: What a call looks like, in the results of either way to wait.
+        self._calls: tuple[object, ...] = ()
         if self._real and wakeup is not None:
-            self._wake_key = selector.register(wakeup, names.selectors.EVENT_READ)
+            key = selector.register(wakeup, names.selectors.EVENT_READ)
+            self._calls = (key, key.fd)
         self._fd = server.fileno() if self._real else -1
         self._socket: object = getattr(server, "socket", None)
         # Whether the descriptor is to be asked for before the next wait. A server of the standard library does not
@@ -111,9 +116,14 @@ class Watch:
             return False
         if self._in_doubt or getattr(self._server, "socket", None) is not self._socket:
             timeout = self._look_again(timeout)
-        ready: object = self._selector.select(timeout)
-        if ready == self._arrival:
-            return True
+        if self._poll is not None and is_as_it_was():
+            ready: object = self._poll.wait(timeout)
+            if ready == self._bare_arrival:
+                return True
+        else:
+            ready = self._selector.select(timeout)
+            if ready == self._arrival:
+                return True
         if not ready:
             self._in_doubt = True
             return False
@@ -146,15 +156,18 @@ class Watch:
 
     def _register(self) -> None:
         key = self._selector.register(self._server, names.selectors.EVENT_READ)
-        self._arrival = [(key, names.selectors.EVENT_READ)]  # what `select` returns nearly always
+        # What either way to wait returns nearly always.
+        self._arrival = [(key, names.selectors.EVENT_READ)]
+        if self._poll is not None:
+            self._bare_arrival = [(key.fd, POLLIN)]
 
     def _has_arrived(self, ready: object) -> bool:
         """Tell an arrival from a call; a patched ``select`` may return whatever is true or false."""
-        if self._wake_key is None or not isinstance(ready, list):
+        if not self._calls or not isinstance(ready, list):
             return True
         arrived = False
         for found in ready:
-            if isinstance(found, tuple) and found[0] is self._wake_key:
+            if isinstance(found, tuple) and found[0] in self._calls:
                 assert self._wakeup is not None
                 self._wakeup.drain()
             else:

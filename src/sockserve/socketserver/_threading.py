@@ -122,7 +122,7 @@ class ThreadingMixIn:
 
     def process_request(self, request: Request, client_address: ClientAddress) -> None:
         """Begin to answer, in a new thread."""
-        if self.block_on_close:
+        if self.block_on_close and "_threads" not in vars(self):
             vars(self).setdefault("_threads", names._Threads())
         host_of(self, _ROW).submit(ServerJob(self, request, client_address))
 
