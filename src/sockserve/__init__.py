@@ -9,6 +9,7 @@ from ._table.cooperation import cooperative
 from ._table.locks import Event, Lock, Queue
 from ._table.sleeping import sleep
 from .addresses import Address, InetAddress, UnixAddress
+from .deadlines import Deadlines
 from .errors import (
     CompositionError,
     DatagramTruncated,
@@ -20,15 +21,18 @@ from .errors import (
     ServerStateError,
     SockserveError,
     SockserveWarning,
+    TlsHandshakeError,
 )
 from .handlers import BaseRequestHandler, DatagramRequestHandler, StreamRequestHandler
 from .observers import LogEvents, Observer, log_events
 from .server import Server, serve
+from .starttls import start_tls
 from .stats import Stats
 from .strategies import ForkStrategy, SelectorStrategy, SyncStrategy, ThreadPoolStrategy, ThreadStrategy
 from .transports import (
     AdoptedTransport,
     TcpTransport,
+    TlsTransport,
     UdpTransport,
     UnixDatagramTransport,
     UnixStreamTransport,
@@ -41,6 +45,7 @@ __all__ = (
     "CompositionError",
     "DatagramRequestHandler",
     "DatagramTruncated",
+    "Deadlines",
     "Event",
     "ForkStrategy",
     "InetAddress",
@@ -64,6 +69,8 @@ __all__ = (
     "TcpTransport",
     "ThreadPoolStrategy",
     "ThreadStrategy",
+    "TlsHandshakeError",
+    "TlsTransport",
     "UdpTransport",
     "UnixAddress",
     "UnixDatagramTransport",
@@ -73,6 +80,7 @@ __all__ = (
     "log_events",
     "serve",
     "sleep",
+    "start_tls",
 )
 
 __version__ = "0.1.0"

@@ -27,6 +27,7 @@ __all__ = (
     "Refused",
     "RequestAbandoned",
     "RequestsAbandoned",
+    "TlsFailed",
     "VerifyFailed",
 )
 
@@ -123,6 +124,17 @@ class RequestAbandoned(RequestEvent):
 class PeerGone(RequestEvent):
     """The client went away in the middle; ``error`` is how the handler noticed."""
 
+    error: BaseException
+
+
+@attrs.frozen(kw_only=True)
+class TlsFailed(RequestEvent):
+    """
+    A connection could not be secured by TLS, for this ``reason``, and was closed; no handler has seen it, unless
+    it was the handler that asked for TLS. ``error`` is what was raised, its ``__cause__`` what `ssl` said.
+    """
+
+    reason: str
     error: BaseException
 
 

@@ -11,7 +11,8 @@ import attrs
 from .._signals import SIG_IGN, signals
 from ..abc import Arrival, Handler, Listener, Runner
 from ..abc._arrival import AnyArrival
-from ..errors import DatagramTruncated
+from ..deadlines import Deadlines
+from ..errors import DatagramTruncated, TlsHandshakeError
 from ..events import (
     Accepted,
     Event,
@@ -20,6 +21,7 @@ from ..events import (
     NotStarted,
     PeerGone,
     Refused,
+    TlsFailed,
     VerifyFailed,
 )
 from ..handlers import handler_name
@@ -55,6 +57,7 @@ class ServerCore(Generic[R, A]):
     handler: Handler[R, A]
     verify: Callable[[R, A], bool] | None
     emitter: Emitter
+    deadlines: Deadlines
     listeners: tuple[Listener[R, A], ...] = ()
     address: A | None = None
     #: Called, in any thread, when the last request in flight has ended.
@@ -213,6 +216,18 @@ class ServerCore(Generic[R, A]):
         """See `Serving.peer_gone`."""
         if self.wants(PeerGone):
             self.emit(PeerGone(server_address=self.address, client_address=job.client_address, error=error))
+
+    def tls_failed(self, job: AnyArrival, error: TlsHandshakeError, /) -> None:
+        """See `Serving.tls_failed`."""
+        if self.wants(TlsFailed):
+            self.emit(
+                TlsFailed(
+                    server_address=self.address,
+                    client_address=job.client_address,
+                    reason=error.reason,
+                    error=error,
+                )
+            )
 
     def handler_failed(self, job: AnyArrival, error: BaseException, /) -> None:
         """See `Serving.handler_failed`."""

@@ -6,10 +6,14 @@ import time
 from abc import abstractmethod
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Generic, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias
 
 from .._typing import TypeVar
-from ..errors import RequestAborted
+from ..deadlines import Deadlines
+from ..errors import RequestAborted, TlsHandshakeError
+
+if TYPE_CHECKING:
+    import ssl
 
 __all__ = ("AnyArrival", "Arrival", "DatagramRequest", "Keeper", "Serving", "current_job")
 
@@ -72,6 +76,16 @@ class Arrival(Generic[R_co, A_co]):
         """Make the request ready for its handler, where that runs, and return it (TLS shakes hands here)."""
         return self.request
 
+    def start_tls(self, context: "ssl.SSLContext") -> "ssl.SSLSocket":
+        """
+        Go on with TLS over the request's connection, and serve the result in its place.
+
+        Raises:
+            TlsHandshakeError: The handshake has failed.
+            ValueError: The request is no connection, or one that is secured already.
+        """
+        raise ValueError(f"TLS needs a connection that is not secured yet, not {self.request!r}")
+
     @abstractmethod
     def finish(self) -> None:
         """Say goodbye and close. Called once, in the process that ran the handler. Never raises."""
@@ -120,6 +134,9 @@ class Arrival(Generic[R_co, A_co]):
     def _explain(self, error: BaseException) -> bool:
         """Report *error*; whether it only means that the peer has gone."""
         gone = isinstance(error, RequestAborted) or self.peer_gone(error)
+        if isinstance(error, TlsHandshakeError) and not self.aborted:
+            self.serving.tls_failed(self, error)
+            return False
         if gone:
             self.serving.peer_gone(self, error)
         else:
@@ -166,6 +183,11 @@ class Serving(Protocol):
         ...
 
     @property
+    def deadlines(self) -> Deadlines:
+        """How long its requests may take."""
+        ...
+
+    @property
     def tells_finished(self) -> bool:
         """Whether `finished` is to be called."""
         ...
@@ -180,6 +202,10 @@ class Serving(Protocol):
 
     def peer_gone(self, job: AnyArrival, error: BaseException, /) -> None:
         """Report a peer that went away."""
+        ...
+
+    def tls_failed(self, job: AnyArrival, error: TlsHandshakeError, /) -> None:
+        """Report a connection that could not be secured."""
         ...
 
     def handler_failed(self, job: AnyArrival, error: BaseException, /) -> None:
