@@ -114,21 +114,26 @@ class StreamArrival(Arrival[socket.socket, A]):
         """
         if not isinstance(error, ConnectionError | TimeoutError):
             return "ssl" in sys.modules and self._tls_failed(error)
-        if self.aborted:
-            return True
-        if self.request.family in _INET:
-            return self._disconnected()
-        return self._hung_up()
+        return self.aborted or self._lost()
+
+    def _lost(self) -> bool:
+        return self._disconnected() if self.request.family in _INET else self._hung_up()
 
     def _tls_failed(self, error: BaseException) -> bool:
-        """Whether *error* is one of TLS, and it is this connection's that has come to an end."""
+        """
+        Whether *error* is one of TLS, and this connection's own has come to an end.
+
+        Where the peer has said goodbye before it was lost, OpenSSL calls a failed write an end, not an error.
+        """
         import ssl  # noqa: PLC0415 - loaded already
 
         from .._securing import failed  # noqa: PLC0415 - loaded already
 
         if not isinstance(error, ssl.SSLError) or not isinstance(self.request, ssl.SSLSocket):
             return False
-        return self.aborted or failed(self.request)
+        if self.aborted or failed(self.request):
+            return True
+        return isinstance(error, ssl.SSLZeroReturnError | ssl.SSLEOFError) and self._lost()
 
     def _disconnected(self) -> bool:
         try:
