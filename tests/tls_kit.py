@@ -42,16 +42,34 @@ def server_context() -> ssl.SSLContext:
 def client_context(**attributes: Any) -> ssl.SSLContext:
     """Make a context for clients, which trusts the authority."""
     context = ssl.create_default_context()
+    context.sslsocket_class = _TlsClient
     authority().configure_trust(context)
     for name, value in attributes.items():
         setattr(context, name, value)
     return context
 
 
+class _Ending:
+    """Sends its end when it is closed: a forked handler has a copy of it."""
+
+    def close(self: Any) -> None:
+        with contextlib.suppress(OSError):
+            socket.socket.shutdown(self, socket.SHUT_RDWR)
+        super().close()  # type: ignore[misc]  # of a socket
+
+
+class _Client(_Ending, socket.socket):
+    """In clear."""
+
+
+class _TlsClient(_Ending, ssl.SSLSocket):
+    """With TLS."""
+
+
 def connect_raw(address: Any) -> socket.socket:
     """Connect without a word."""
     unix = isinstance(address, str)
-    sock = socket.socket(socket.AF_UNIX if unix else socket.AF_INET)
+    sock = _Client(socket.AF_UNIX if unix else socket.AF_INET)
     sock.settimeout(FAILSAFE)
     sock.connect(str(address) if unix else tuple(address))
     return sock
@@ -74,7 +92,10 @@ def say_goodbye(sock: ssl.SSLSocket) -> None:
 
 def ends(sock: ssl.SSLSocket) -> bool:
     """Whether the server ends the stream as TLS asks for: `connect` lets anything else be an error."""
-    return sock.recv(1) == b""
+    try:
+        return sock.recv(1) == b""
+    except ssl.SSLZeroReturnError:
+        return True  # a close_notify, where we have sent ours
 
 
 @contextlib.contextmanager
@@ -103,8 +124,8 @@ class Relay:
     """
     A process that speaks TLS for clients that speak plainly: it is no child of this one, and ends with it.
 
-    The clients of the matrix are in the thread that tests, and some act before the server serves: none of them could
-    shake hands there. In a thread of this process they would hold locks of OpenSSL's while handlers are forked.
+    The clients of the matrix are in the thread that tests, and some act before the server serves: none of them
+    could shake hands there. In a thread of this process they would hold OpenSSL's locks while handlers are forked.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -129,7 +150,7 @@ class Relay:
             os.close(reader)
 
     def connect(self, sock: socket.socket, family: int, target: Any) -> None:
-        """Connect a Unix socket to a server through the relay: it is connected, and shakes hands on its own time."""
+        """Connect a Unix socket to a server through the relay, which shakes hands on its own time."""
         sock.connect(self.path)
         sock.sendall(json.dumps([int(family), target, NAME]).encode() + b"\n")
         if sock.recv(1) != b"+":

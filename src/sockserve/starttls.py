@@ -49,5 +49,9 @@ def start_tls(sock: socket.socket, context: "ssl.SSLContext") -> "ssl.SSLSocket"
             )
         return job.start_tls(context)
     secured = secure(sock, context)  # of a server of the other kind (`sockserve.socketserver`), or of none
-    shake_hands(secured, Deadlines().handshake)
+    try:
+        shake_hands(secured, Deadlines().handshake)
+    except BaseException:
+        secured.close()  # as wrap_socket does: nobody else has it
+        raise
     return secured
