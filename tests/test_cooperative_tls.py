@@ -7,6 +7,7 @@ import select
 import socket
 import ssl
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from fakes import FakeClock
 from kinds import receive
 from recorder import FAILSAFE
 from sockserve import RequestAborted, sleep
-from sockserve._securing import say_goodbye, secure
+from sockserve._securing import GOODBYE_SECONDS, say_goodbye, secure
 from sockserve._table.sockets import CooperativeSocket, adopt
 from sockserve._table.tls import CooperativeSSLSocket
 from sockserve._table.watch import SHARE
@@ -417,9 +418,9 @@ def test_the_end_of_serving_ends_every_wait(bench: Bench, ends: Ends) -> None:
     caught: list[BaseException] = []
 
     def waiter() -> None:
-        for call in (ends.server.do_handshake, lambda: ends.server.do_handshake(block=True)):
+        for block in (False, True):
             try:
-                call()
+                ends.server.do_handshake(block)
             except RequestAborted as error:
                 caught.append(error)
 
@@ -476,11 +477,9 @@ def test_in_a_forked_child_it_waits_for_itself(bench: Bench, secured: Ends) -> N
 
 def test_a_goodbye_waits_for_room_and_for_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     """Behind what a slow client has not read; not for ever, and not for the client's own."""
-    import sockserve._securing
-
     clock = FakeClock()
     bench = Bench(clock=clock)
-    monkeypatch.setattr(sockserve._securing.time, "monotonic", clock)
+    monkeypatch.setattr(time, "monotonic", clock)
     with securing(tcp_pair()) as ends:
         bench.run(ends.shake_hands, ends.server.do_handshake)
 
@@ -492,12 +491,12 @@ def test_a_goodbye_waits_for_room_and_for_nothing_else(monkeypatch: pytest.Monke
             say_goodbye(ends.server)
 
         def time_passes() -> None:
-            while clock.now < 1000.0 + sockserve._securing.GOODBYE_SECONDS:
+            while clock.now < 1000.0 + GOODBYE_SECONDS:
                 _pause(0)
                 clock.advance(1.0)
 
         bench.run(server, time_passes)
-        assert clock.now == 1000.0 + sockserve._securing.GOODBYE_SECONDS
+        assert clock.now == 1000.0 + GOODBYE_SECONDS
 
 
 def test_no_descriptor_is_readable_and_yet_a_read_may_have_to_write(bench: Bench) -> None:
