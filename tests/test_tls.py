@@ -319,7 +319,8 @@ def test_names_choose_certificates(strategy: Strategy) -> None:
     with serving(strategy, EchoLines, context) as server:
         for name in (NAME, "other.example"):
             with connect(server.address, name=name) as client:
-                assert ("DNS", name) in (client.getpeercert() or {})["subjectAltName"]
+                certificate: dict[str, Any] = dict(client.getpeercert() or {})
+                assert ("DNS", name) in certificate["subjectAltName"]
 
 
 @pytest.mark.parametrize("way", ["in place", "function"])

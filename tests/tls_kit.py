@@ -17,6 +17,8 @@ import trustme
 
 from recorder import FAILSAFE
 
+assert sys.platform != "win32"  # the suite needs POSIX; see CONTRIBUTING.md
+
 NAME = "server.example"
 
 

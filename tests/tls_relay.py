@@ -9,6 +9,9 @@ import ssl
 import sys
 
 
+assert sys.platform != "win32"  # the suite needs POSIX; see CONTRIBUTING.md
+
+
 class Tls:
     """One connection to a server, without a thread: what OpenSSL reads and writes is in memory."""
 
