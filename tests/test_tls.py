@@ -470,6 +470,48 @@ def test_server_close_ends_handshakes(outliving: Strategy, recorder: Recorder) -
     assert server.stats.active == 0
 
 
+@pytest.mark.parametrize("end", ["abort", "end_input"])
+def test_no_end_is_lost_while_one_object_gives_way_to_another(end: str, recorder: Recorder) -> None:
+    """What the server wants when the old one has lost its descriptor, and nobody has seen the new one, it gets."""
+
+    class Interrupting(ssl.SSLContext):
+        def wrap_socket(self, *args: Any, **kwargs: Any) -> ssl.SSLSocket:
+            made = super().wrap_socket(*args, **kwargs)
+            (job,) = server._core.jobs()
+            getattr(job, end)()
+            return made
+
+    context = Interrupting(ssl.PROTOCOL_TLS_SERVER)
+    authority().issue_cert(NAME).configure_cert(context)
+    silent = Deadlines(handshake=None)
+    with serving(ThreadStrategy(), context=context, observer=recorder, deadlines=silent) as server:
+        with connect_raw(server.address) as client:
+            assert client.recv(100) == b""
+            assert recorder.wait_for(Finished)["ok"] is (end == "abort")  # ours, and so nobody's fault
+
+
+@pytest.mark.parametrize("way", ["close", "detach", "shutdown"])
+def test_a_handler_may_end_its_connection_itself(strategy: Strategy, recorder: Recorder, way: str) -> None:
+    """The server's own end does no harm then."""
+
+    def handler(request: ssl.SSLSocket, address: Any, server: Any) -> None:
+        request.sendall(b"x")
+        if way == "detach":
+            socket.close(request.detach())
+        elif way == "close":
+            request.close()
+        else:
+            request.shutdown(socket.SHUT_RDWR)
+
+    with serving(strategy, handler, observer=recorder) as server:
+        for _ in range(2):
+            with connect(server.address) as client:
+                assert client.recv(10) == b"x"
+                with pytest.raises(ssl.SSLEOFError):
+                    client.recv(10)
+    assert (server.stats.finished, server.stats.failed) == (2, 0)
+
+
 # Much.
 
 

@@ -8,7 +8,6 @@ import socket
 import ssl
 import sys
 
-
 assert sys.platform != "win32"  # the suite needs POSIX; see CONTRIBUTING.md
 
 
