@@ -39,7 +39,6 @@ class CooperativeSSLSocket(ssl.SSLSocket, CooperativeSocket):  # type: ignore[mi
         """Set what the base classes' constructors do not know of."""
         # Made of a descriptor that its former object has set blocking again, as it does for whoever takes it.
         _plain.setblocking(self, False)
-        self._watch.short = False
         self._writing = Lock()
 
     # Waiting.
