@@ -1,12 +1,17 @@
 """TLS under every strategy: who shakes hands where, what fails alone, and how it ends."""
 
 import contextlib
+import fcntl
+import os
 import select
 import socket
 import ssl
+import struct
 import subprocess
 import sys
+import termios
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,6 +36,7 @@ from sockserve import (
     TlsHandshakeError,
     TlsTransport,
     UdpTransport,
+    UnixStreamTransport,
 )
 from sockserve._securing import GOODBYE_SECONDS
 from sockserve.abc import Strategy
@@ -559,18 +565,28 @@ def _pump(client: ssl.SSLSocket, data: bytes) -> bytes:
     return bytes(found)
 
 
-def test_a_slow_reader_gets_the_end_too(strategy: Strategy) -> None:
+def test_a_slow_reader_gets_the_end_too(strategy: Strategy, folder: Path) -> None:
     """Though there was no room for the close_notify when the handler had written its last."""
+    filled, fill = os.pipe()
 
     def handler(request: ssl.SSLSocket, address: Any, server: Any) -> None:
-        request.settimeout(0)
-        with contextlib.suppress(ssl.SSLWantWriteError):
-            while True:
-                request.send(b"x" * 65536)
+        while _queued(request) < request.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF):
+            request.sendall(b"x" * 100)
+        os.write(fill, b".")
 
-    with serving(strategy, handler) as server, connect(server.address) as client:
+    transport = TlsTransport(UnixStreamTransport(str(folder / "sock")), server_context())
+    with Server(transport, strategy, handler).running() as server, connect(server.address) as client:
+        assert os.read(filled, 1) == b"."
         while client.recv(65536):
             pass  # anything but a close_notify is an error here
+    for end in (filled, fill):
+        os.close(end)
+
+
+def _queued(sock: socket.socket) -> int:
+    """Bytes that the peer has not read, with what they cost the system: at SO_SNDBUF nothing more goes in."""
+    (size,) = struct.unpack("i", fcntl.ioctl(sock, termios.TIOCOUTQ, b"\0" * 4))  # unix(7): SIOCOUTQ
+    return int(size)
 
 
 def test_a_client_that_does_not_say_goodbye_is_not_waited_for(strategy: Strategy, recorder: Recorder) -> None:
