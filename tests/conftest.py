@@ -14,6 +14,7 @@ import sockserve.abc
 from kinds import IN_LOOP, LEVEL, STRATEGIES, TRANSPORTS, Kind
 from recorder import FAILSAFE, Recorder
 from sockserve._loop import pollers
+from tls_kit import Relay, relays
 
 assert sys.platform != "win32"  # the suite needs POSIX; see CONTRIBUTING.md
 
@@ -58,15 +59,25 @@ def _descriptors() -> set[tuple[str, str]]:
 _DESCRIPTORS = "/proc/self/fd" if os.path.isdir("/proc/self/fd") else "/dev/fd"
 
 
+@pytest.fixture(scope="session")
+def tls_relay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A process that speaks TLS for the clients of the matrix."""
+    relay = Relay(tmp_path_factory.mktemp("relay"))
+    relays.append(relay)
+    yield
+    relays.remove(relay)
+    relay.close()
+
+
 @pytest.fixture(params=[pytest.param(kind, id=kind.name) for kind in TRANSPORTS])
-def kind(request: pytest.FixtureRequest) -> Kind:
+def kind(request: pytest.FixtureRequest, tls_relay: None) -> Kind:
     """Each transport, and how to speak to it."""
     chosen: Kind = request.param
     return chosen
 
 
 @pytest.fixture(params=[pytest.param(kind, id=kind.name) for kind in TRANSPORTS if kind.stream])
-def stream_kind(request: pytest.FixtureRequest) -> Kind:
+def stream_kind(request: pytest.FixtureRequest, tls_relay: None) -> Kind:
     """Each transport of connections."""
     chosen: Kind = request.param
     return chosen

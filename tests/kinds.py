@@ -27,11 +27,13 @@ from sockserve import (
     TcpTransport,
     ThreadPoolStrategy,
     ThreadStrategy,
+    TlsTransport,
     UdpTransport,
     UnixDatagramTransport,
     UnixStreamTransport,
 )
 from sockserve.abc import Strategy, Transport
+from tls_kit import relays, server_context
 
 AF_UNIX: int = getattr(socket, "AF_UNIX", -1)  # Windows has none
 _names = itertools.count()
@@ -44,6 +46,7 @@ class Kind:
     name: str
     stream: bool
     make: Callable[[Path, contextlib.ExitStack], Transport[Any, Any]]
+    tls: bool = False
 
     @contextlib.contextmanager
     def transport(self, folder: Path) -> Iterator[Transport[Any, Any]]:
@@ -57,19 +60,23 @@ class Kind:
         A forked handler has a copy of it, since the tests' clients live in the server's process: so the end of the
         connection is sent, not left to the last close.
         """
-        kind = socket.SOCK_STREAM if self.stream else socket.SOCK_DGRAM
-        if isinstance(address, InetAddress):
-            host = {"::": "127.0.0.1", "0.0.0.0": "127.0.0.1"}.get(address.host, address.host)
-            sock = _Client(socket.AF_INET6 if ":" in host else socket.AF_INET, kind)
-            target: Any = (host, address.port)
-        else:
-            sock = _Client(AF_UNIX, kind)
-            target = str(address)
-            if not self.stream:
-                sock.bind(str(folder / f"client{next(_names)}"))
+        family, target = self.target(address)
+        sock = _Client(AF_UNIX if self.tls else family, socket.SOCK_STREAM if self.stream else socket.SOCK_DGRAM)
+        if family == AF_UNIX and not self.stream:
+            sock.bind(str(folder / f"client{next(_names)}"))
         sock.settimeout(FAILSAFE)
-        sock.connect(target)
+        if self.tls:
+            relays[0].connect(sock, family, target)
+        else:
+            sock.connect(target)
         return sock
+
+    def target(self, address: Any) -> tuple[int, Any]:
+        """Return the family, and where a client connects to for a server at *address*."""
+        if not isinstance(address, InetAddress):
+            return int(AF_UNIX), str(address)
+        host = {"::": "127.0.0.1", "0.0.0.0": "127.0.0.1"}.get(address.host, address.host)
+        return int(socket.AF_INET6 if ":" in host else socket.AF_INET), (host, address.port)
 
     def ask(self, address: Any, folder: Path, *messages: bytes) -> list[bytes]:
         """Send messages one after the other over one socket; return what came back for each."""
@@ -121,6 +128,10 @@ def _abstract() -> str:
     return f"\0sockserve-test-{os.getpid()}-{next(_names)}"
 
 
+def _tls(inner: Transport[socket.socket, Any]) -> TlsTransport[Any]:
+    return TlsTransport(inner, server_context())
+
+
 TRANSPORTS = (
     Kind("tcp", True, lambda folder, stack: TcpTransport(("127.0.0.1", 0))),
     Kind("tcp6", True, lambda folder, stack: TcpTransport(("::1", 0))),
@@ -128,6 +139,8 @@ TRANSPORTS = (
     Kind("unix-stream", True, lambda folder, stack: UnixStreamTransport(_path(folder))),
     Kind("unix-abstract", True, lambda folder, stack: UnixStreamTransport(_abstract())),
     Kind("adopted-tcp", True, _adopted(lambda _: _bound(socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 0)))),
+    Kind("tls-tcp", True, lambda folder, stack: _tls(TcpTransport(("127.0.0.1", 0))), tls=True),
+    Kind("tls-unix", True, lambda folder, stack: _tls(UnixStreamTransport(_path(folder))), tls=True),
     Kind("udp", False, lambda folder, stack: UdpTransport(("127.0.0.1", 0))),
     Kind("udp6", False, lambda folder, stack: UdpTransport(("::1", 0))),
     Kind("unix-datagram", False, lambda folder, stack: UnixDatagramTransport(_path(folder))),

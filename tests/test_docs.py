@@ -15,7 +15,9 @@ _PYTHON = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"\]\(([^)#:]+)\)")
 
 
-@pytest.mark.parametrize("name", ["docs/guide.md", "docs/extending.md", "docs/messages.md", "docs/migrating.md"])
+@pytest.mark.parametrize(
+    "name", [f"docs/{name}.md" for name in ("guide", "extending", "messages", "migrating", "tls")]
+)
 def test_the_blocks_of_a_page_run(name: str, tmp_path: Path) -> None:
     """All of a page in one program, warnings being errors."""
     blocks = _PYTHON.findall((ROOT / name).read_text())

@@ -14,6 +14,7 @@ import pytest
 
 from example_clients import FOLDER, NAMES, STRATEGIES, Example, ask, load, serving, strategy_options
 from recorder import FAILSAFE
+from tls_kit import NAME, authority
 
 assert sys.platform != "win32"  # the suite needs POSIX; see CONTRIBUTING.md
 
@@ -33,6 +34,7 @@ ARGUMENTS = {
     "resp_store": ["--tcp", "127.0.0.1:0"],
     "syslog_sink": ["--udp", "127.0.0.1:0"],
     "tcp_proxy": ["--tcp", "127.0.0.1:0", "127.0.0.1:9"],
+    "tls_echo": ["--tcp", "127.0.0.1:0", "--certificate", "{folder}/chain.pem"],
 }
 
 HOSTS = """\
@@ -49,6 +51,14 @@ def hosts(folder: Path) -> Path:
     """A hosts file."""
     path = folder / "hosts"
     path.write_text(HOSTS)
+    return path
+
+
+@pytest.fixture
+def certificate(folder: Path) -> Path:
+    """A certificate with its key."""
+    path = folder / "chain.pem"
+    authority().issue_cert(NAME).private_key_and_cert_chain_pem.write_to_path(str(path))
     return path
 
 
@@ -74,7 +84,7 @@ def test_every_example_is_tested() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.usefixtures("no_shell", "hosts")
+@pytest.mark.usefixtures("no_shell", "hosts", "certificate")
 def test_interrupted(name: str, folder: Path) -> None:
     """Ctrl-C ends an example with the status that shells expect, and no traceback."""
     with serving(name, *(argument.format(folder=folder) for argument in ARGUMENTS[name])) as example:

@@ -304,9 +304,14 @@ def test_a_client_that_connects_and_leaves(stream_kind: Kind, strategy: Strategy
 #: A client in a process of its own: a forked handler would else keep a copy of its socket.
 _VANISH = """
 import ast, socket, struct, sys
-family, address = ast.literal_eval(sys.argv[1])
+family, address, tls = ast.literal_eval(sys.argv[1])
 sock = socket.socket(family)
 sock.connect(address)
+if tls:
+    import ssl
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    sock = context.wrap_socket(sock)
 sock.sendall(b"go\\n")
 assert sock.recv(10)
 if family != socket.AF_UNIX:  # a reset rather than a normal end
@@ -329,8 +334,8 @@ def test_a_peer_that_vanishes_is_no_failure(
         stream_kind.transport(folder) as transport,
         Server(transport, strategy, handler, observer=recorder).running() as server,
     ):
-        with stream_kind.client(server.address, folder) as probe:
-            peer = (int(probe.family), probe.getpeername())
+        with stream_kind.client(server.address, folder):
+            peer = (*stream_kind.target(server.address), stream_kind.tls)
         subprocess.run([sys.executable, "-c", _VANISH, repr(peer)], check=True, timeout=FAILSAFE)
         assert recorder.wait_for(PeerGone)
     assert (server.stats.finished, server.stats.failed) == (2, 0)

@@ -63,7 +63,6 @@ class DrivenRunner:
         try:
             conversation = job.conversation()
             if conversation is None:
-                assert not job.stream
                 job.run()
                 return
             assert isinstance(job.request, socket.socket)

@@ -15,6 +15,7 @@ import sockserve
 from sockserve import (
     AdoptedTransport,
     CompositionError,
+    Deadlines,
     ForkStrategy,
     ListenError,
     OptionError,
@@ -210,6 +211,7 @@ def test_handlers_that_do_not_fit_in_disguise() -> None:
         ({"verify": 1}, "verify.*1"),
         ({"service_actions": 1}, "service_actions.*1"),
         ({"observer": None}, "observer.*None"),
+        ({"deadlines": None}, "deadlines.*None"),
     ],
 )
 def test_options_of_a_server(options: dict[str, Any], text: str) -> None:
@@ -220,8 +222,21 @@ def test_options_of_a_server(options: dict[str, Any], text: str) -> None:
 
 def test_what_later_versions_take_is_not_taken_and_ignored() -> None:
     """An option that has no effect would be a lie."""
-    with pytest.raises(TypeError, match="deadlines"):
-        Server(TCP, SyncStrategy(), _echo, deadlines=None)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="limits"):
+        Server(TCP, SyncStrategy(), _echo, limits=None)  # type: ignore[call-arg]
+    for name in ("idle", "total"):
+        with pytest.raises(CompositionError, match=f"{name} is not kept yet"):
+            Server(TCP, SyncStrategy(), _echo, deadlines=Deadlines(**{name: 1.0}))
+
+
+@pytest.mark.parametrize("name", ["handshake", "idle", "total"])
+def test_deadlines_are_seconds_or_none(name: str) -> None:
+    """Whatever could not be kept is an error at once."""
+    for right in (None, 1, 0.5):
+        assert getattr(Deadlines(**{name: right}), name) == right
+    for wrong in (0, -1, float("nan"), float("inf"), "1", True):
+        with pytest.raises(OptionError, match=f"Deadlines: {name}"):
+            Deadlines(**{name: wrong})  # type: ignore[arg-type]
 
 
 def test_numbers_of_calls() -> None:

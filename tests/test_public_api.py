@@ -60,7 +60,10 @@ SURFACE = {
     "Lock": "()",
     "Event": "()",
     "Queue": "(maxsize)",
-    "Server": "(transport, strategy, handler, *, verify, observer, timeout, service_actions)",
+    "TlsTransport": "(inner, context)",
+    "Deadlines": "(*, handshake, idle, total)",
+    "start_tls": "(sock, context)",
+    "Server": "(transport, strategy, handler, *, deadlines, verify, observer, timeout, service_actions)",
 }
 
 
@@ -79,7 +82,8 @@ def test_the_surface_is_as_designed(name: str) -> None:
 
 
 def test_the_defaults_are_as_designed() -> None:
-    """Of what a table needs."""
+    """Of what a table needs, and TLS."""
+    assert sockserve.Deadlines() == sockserve.Deadlines(handshake=10.0, idle=None, total=None)
     assert sockserve.SelectorStrategy() == sockserve.SelectorStrategy(slow=0.1)
     assert sockserve.Queue[int]().maxsize == 0
     assert sockserve.Lines() == sockserve.Lines(max_length=65536)

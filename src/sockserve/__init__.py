@@ -9,6 +9,7 @@ from ._table.cooperation import cooperative
 from ._table.locks import Event, Lock, Queue
 from ._table.sleeping import sleep
 from .addresses import Address, InetAddress, UnixAddress
+from .deadlines import Deadlines
 from .errors import (
     CompositionError,
     DatagramTruncated,
@@ -23,17 +24,20 @@ from .errors import (
     ServerStateError,
     SockserveError,
     SockserveWarning,
+    TlsHandshakeError,
 )
 from .framing import Chunks, Delimited, LengthPrefixed, Lines
 from .handlers import BaseRequestHandler, DatagramRequestHandler, StreamRequestHandler
 from .messages import MessageHandler
 from .observers import LogEvents, Observer, log_events
 from .server import Server, serve
+from .starttls import start_tls
 from .stats import RowInfo, Stats
 from .strategies import ForkStrategy, SelectorStrategy, SyncStrategy, ThreadPoolStrategy, ThreadStrategy
 from .transports import (
     AdoptedTransport,
     TcpTransport,
+    TlsTransport,
     UdpTransport,
     UnixDatagramTransport,
     UnixStreamTransport,
@@ -47,6 +51,7 @@ __all__ = (
     "CompositionError",
     "DatagramRequestHandler",
     "DatagramTruncated",
+    "Deadlines",
     "Delimited",
     "Event",
     "ForkStrategy",
@@ -78,6 +83,8 @@ __all__ = (
     "TcpTransport",
     "ThreadPoolStrategy",
     "ThreadStrategy",
+    "TlsHandshakeError",
+    "TlsTransport",
     "UdpTransport",
     "UnixAddress",
     "UnixDatagramTransport",
@@ -87,6 +94,7 @@ __all__ = (
     "log_events",
     "serve",
     "sleep",
+    "start_tls",
 )
 
 __version__ = "0.1.0"

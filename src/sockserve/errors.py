@@ -13,6 +13,7 @@ error                 who is at fault                         when
 `MessageTooLong`      the peer: a message beyond the limit     it arrives
 `IncompleteMessage`   the peer: its input ends in a message   the input ends
 `RequestAborted`      nobody: the server has stopped          the request waits
+`TlsHandshakeError`   the peer: no TLS, or not in time        the request begins
 `SockserveWarning`    the program: what has no effect          a class or an attribute is set
 ===================== ======================================= ==========================
 """
@@ -36,6 +37,7 @@ __all__ = (
     "ServerStateError",
     "SockserveError",
     "SockserveWarning",
+    "TlsHandshakeError",
 )
 
 
@@ -151,6 +153,24 @@ class RequestAborted(SockserveError, ConnectionAbortedError):  # noqa: N818 - it
 
     Where the handler lets it through, the request counts as finished: it has not failed.
     """
+
+
+class TlsHandshakeError(SockserveError, ConnectionError):
+    """
+    A connection could not be secured by TLS: the peer speaks something else, was too slow, has gone.
+
+    ``peer`` is its address, as the system says, None where it has gone; ``reason`` says why, for people. The error
+    of `ssl` or of the system is its ``__cause__``.
+    """
+
+    def __init__(self, peer: object, reason: str) -> None:
+        super().__init__(f"no TLS with {peer!r}: {reason}")
+        self.peer = peer
+        self.reason = reason
+
+    @override
+    def __reduce__(self) -> tuple[type["TlsHandshakeError"], tuple[object, str]]:
+        return type(self), (self.peer, self.reason)
 
 
 class SockserveWarning(UserWarning):

@@ -31,6 +31,7 @@ __all__ = (
     "Refused",
     "RequestAbandoned",
     "RequestsAbandoned",
+    "TlsFailed",
     "VerifyFailed",
 )
 
@@ -145,6 +146,17 @@ class MessageDropped(RequestEvent):
     """The client ended its input in the middle of a message: the ``size`` bytes of it were dropped."""
 
     size: int
+
+
+@attrs.frozen(kw_only=True)
+class TlsFailed(RequestEvent):
+    """
+    A connection could not be secured by TLS, for this ``reason``, and was closed; no handler has seen it, unless
+    it was the handler that asked for TLS. ``error`` is what was raised, its ``__cause__`` what `ssl` said.
+    """
+
+    reason: str
+    error: BaseException
 
 
 @attrs.frozen(kw_only=True)

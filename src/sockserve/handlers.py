@@ -16,8 +16,11 @@ from ._typing import Buffer, TypeVar, override
 from .abc import DatagramRequest
 from .addresses import Address, InetAddress, UnixAddress, scoped_sockaddr
 from .errors import PeerGoneError
+from .starttls import start_tls
 
 if TYPE_CHECKING:
+    import ssl
+
     from .server import Server
 
 __all__ = ("BaseRequestHandler", "DatagramRequestHandler", "StreamRequestHandler", "handler_name")
@@ -108,11 +111,33 @@ class StreamRequestHandler(BaseRequestHandler[socket.socket, AddressT]):
             self.connection.settimeout(self.timeout)
         if self.disable_nagle_algorithm:
             self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
+        self._make_files()
+
+    def _make_files(self) -> None:
         self.rfile = _makefile(self.connection, "rb", self.rbufsize)
         if self.wbufsize == 0:
             self.wfile = _SocketWriter(self.connection)
         else:
             self.wfile = _makefile(self.connection, "wb", self.wbufsize)
+
+    def start_tls(self, context: "ssl.SSLContext") -> "ssl.SSLSocket":
+        """
+        Go on with TLS (STARTTLS): ``request``, ``connection``, ``rfile`` and ``wfile`` are new ones afterwards.
+
+        What is in ``wfile`` is sent before. What ``rfile`` has read ahead is dropped: it came unencrypted, and
+        somebody in between may have put it there.
+
+        Args:
+            context: Of the server's side, with a certificate.
+
+        Raises:
+            TlsHandshakeError: As `sockserve.start_tls`, whose other errors it has too.
+        """
+        self.wfile.flush()
+        self._release()
+        self.request = self.connection = secured = start_tls(self.connection, context)
+        self._make_files()
+        return secured
 
     @override
     def finish(self) -> None:

@@ -64,6 +64,7 @@ _ROWS: dict[type[Event], tuple[int, str]] = {
         "verify raised {e.error!r} for {e.client_address!r}, which is refused",
     ),
     events.NotStarted: (ERROR, "could not start the request of {e.client_address!r}: {e.error!r}"),
+    events.TlsFailed: (INFO, "no TLS with {e.client_address!r}: {e.reason}"),
     events.Finished: (DEBUG, "finished {e.client_address!r} after {e.duration:.6f} s, ok={e.ok}"),
     events.HandlerFailed: (ERROR, "{e.handler} failed for {e.client_address!r}: {e.error!r}"),
     events.HandlerSlow: (

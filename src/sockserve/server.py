@@ -9,13 +9,14 @@ import attrs
 
 from ._loop.loop import EventLoop
 from ._serving.background import Background
-from ._serving.composition import check_composition
+from ._serving.composition import check_composition, check_deadlines
 from ._serving.core import ServerCore
 from ._serving.lifecycle import Lifecycle
 from ._serving.period import Period
 from ._serving.signals import interruptible
 from ._validators import callable_or_none, optional_seconds, seconds
 from .abc import Handler, Strategy, Transport
+from .deadlines import Deadlines
 from .errors import OptionError
 from .observers import Emitter, Observer, log_events
 from .stats import RowInfo, Stats
@@ -43,6 +44,7 @@ class Server(Generic[R, A]):
         transport: How requests arrive.
         strategy: Where they run.
         handler: What answers them: called with (request, client_address, server).
+        deadlines: How long a connection may take: 10 seconds for a TLS handshake, unless told otherwise.
         verify: Called in the loop's thread with (request, client_address); false refuses the request. None: all
             are served.
         observer: Told of events, where they happen. `log_events` by default: the logger ``sockserve``.
@@ -65,6 +67,7 @@ class Server(Generic[R, A]):
     transport: Transport[R, A] = attrs.field(on_setattr=attrs.setters.frozen)
     strategy: Strategy = attrs.field(on_setattr=attrs.setters.frozen)
     handler: Handler[R, A] = attrs.field(on_setattr=attrs.setters.frozen)
+    deadlines: Deadlines = attrs.field(default=Deadlines(), kw_only=True, on_setattr=attrs.setters.frozen)
     _verify: Callable[[R, A], bool] | None = attrs.field(
         alias="verify", default=None, kw_only=True, validator=callable_or_none
     )
@@ -78,7 +81,8 @@ class Server(Generic[R, A]):
 
     def __attrs_post_init__(self) -> None:
         check_composition(self.transport, self.strategy, self.handler, self._observer)
-        self._core = ServerCore(self, self.handler, self._verify, Emitter(self._observer))
+        check_deadlines(self.deadlines)
+        self._core = ServerCore(self, self.handler, self._verify, Emitter(self._observer), self.deadlines)
         self._life = Lifecycle(self.__repr__, self.transport, self.strategy, self._core)
 
     # Life.

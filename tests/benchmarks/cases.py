@@ -3,6 +3,7 @@
 import attrs
 from typing_extensions import override
 
+from .load_tls import Handshakes
 from .loads import DnsPerf, IdleProbe, ImportProbe, Load, LoadProbe, RedisBenchmark, ShutdownProbe, Wrk
 from .measure import Comparison, Probe
 
@@ -81,6 +82,8 @@ _LOADED: tuple[tuple[str, str, str, Load, float, tuple[Target, ...]], ...] = (
     ("shim-thread", "shim-thread", "stdlib-thread", _CONNECTIONS, 1.0, (_ratio("throughput", least=1.0),)),
     ("shim-fork", "shim-fork", "stdlib-fork", _CONNECTIONS, 0.25, (_ratio("throughput", least=1.0),)),
     ("shim-udp", "shim-udp", "stdlib-sync-dns", _QUERIES, 10.0, (_ratio("cpu", most=1.0),)),
+    ("tls", "sockserve-pool-tls", "asyncio-tls", Handshakes(), 1.0, (_ratio("throughput", least=1.0),)),
+    ("tls-selector", "sockserve-selector-tls", "asyncio-tls", Handshakes(), 1.0, ()),
     ("dns", "sockserve-sync-dns", "stdlib-sync-dns", _QUERIES, 10.0, (_ratio("cpu", most=0.8),)),
 )  # fmt: skip
 

@@ -3,11 +3,16 @@
 import asyncio
 import importlib
 import socket
-from typing import Any
+import ssl
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeAlias
 
 from .answers import PONG, REQUEST_SIZE
 
-__all__ = ("AsyncServer", "asyncio_kept", "uvloop_kept")
+__all__ = ("AsyncServer", "asyncio_kept", "asyncio_tls", "uvloop_kept")
+
+
+_Handler: TypeAlias = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[object, object, None]]
 
 
 async def _kept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -21,11 +26,24 @@ async def _kept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         writer.close()
 
 
+async def _nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        await reader.read(1)
+    except (ConnectionError, ssl.SSLError):
+        pass
+    finally:
+        writer.close()
+
+
 class AsyncServer:
     """What the benchmarks ask of a server."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, handler: _Handler = _kept, context: ssl.SSLContext | None = None
+    ) -> None:
         self._loop = loop
+        self._handler = handler
+        self._context = context
         self._socket = socket.create_server(("127.0.0.1", 0), backlog=socket.SOMAXCONN)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
@@ -41,7 +59,7 @@ class AsyncServer:
     def serve_forever(self) -> None:
         """Serve until the process ends."""
         asyncio.set_event_loop(self._loop)
-        self._loop.run_until_complete(asyncio.start_server(_kept, sock=self._socket))
+        self._loop.run_until_complete(asyncio.start_server(self._handler, sock=self._socket, ssl=self._context))
         self._loop.run_forever()
 
     def shutdown(self) -> None:
@@ -62,3 +80,10 @@ def uvloop_kept() -> AsyncServer:
 def asyncio_kept() -> AsyncServer:
     """asyncio's own loop."""
     return AsyncServer(asyncio.new_event_loop())
+
+
+def asyncio_tls() -> AsyncServer:
+    """asyncio's own loop, with TLS."""
+    from tls_kit import new_context
+
+    return AsyncServer(asyncio.new_event_loop(), _nothing, new_context())

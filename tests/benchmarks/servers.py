@@ -33,6 +33,9 @@ SERVERS: dict[str, tuple[str, str]] = {
     "gevent-lines": ("server_gevent", "lines"),
     "uvloop-kept": ("server_asyncio", "uvloop_kept"),
     "asyncio-kept": ("server_asyncio", "asyncio_kept"),
+    "sockserve-pool-tls": ("server_tls", "pool"),
+    "sockserve-selector-tls": ("server_tls", "selector"),
+    "asyncio-tls": ("server_asyncio", "asyncio_tls"),
     "stdlib-thread-kept": ("server_stdlib", "thread_kept"),
     "stdlib-thread-http": ("server_stdlib", "thread_http"),
     "stdlib-sync": ("server_stdlib", "sync"),
@@ -43,13 +46,13 @@ SERVERS: dict[str, tuple[str, str]] = {
 }
 
 
-#: Module beside this one → what it needs that the project does not.
-_NEEDS = {"server_gevent": "gevent", "server_asyncio": "uvloop"}
+#: How a server's name begins → what it needs that the project does not.
+_NEEDS = {"gevent": "gevent", "uvloop": "uvloop"}
 
 
 def lacking(name: str) -> str | None:
     """Say what would have to be installed for the server called *name*."""
-    needed = _NEEDS.get(SERVERS[name][0])
+    needed = _NEEDS.get(name.partition("-")[0])
     return needed if needed is not None and importlib.util.find_spec(needed) is None else None
 
 

@@ -5,6 +5,7 @@ import http.server
 import pathlib
 import socket
 import socketserver
+import ssl
 import sys
 from collections.abc import Iterator
 from typing import Any, ClassVar, assert_type
@@ -14,6 +15,7 @@ from sockserve import (
     BaseRequestHandler,
     Chunks,
     DatagramRequestHandler,
+    Deadlines,
     Delimited,
     Event,
     ForkStrategy,
@@ -32,6 +34,7 @@ from sockserve import (
     TcpTransport,
     ThreadPoolStrategy,
     ThreadStrategy,
+    TlsTransport,
     UdpTransport,
     UnixAddress,
     UnixDatagramTransport,
@@ -43,6 +46,7 @@ from sockserve import (
     log_events,
     serve,
     sleep,
+    start_tls,
 )
 from sockserve import socketserver as shim
 from sockserve.messages import MessageClient
@@ -153,6 +157,54 @@ with tcp as entered:
 with tcp.running(grace=1) as running:
     assert_type(running, Server[socket.socket, InetAddress])
 serve(tcp, udp, unix)
+
+
+# TLS.
+
+context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+
+
+class Secured(BaseRequestHandler[ssl.SSLSocket, InetAddress]):
+    def handle(self) -> None:
+        assert_type(self.request, ssl.SSLSocket)
+        assert_type(self.request.version(), str | None)
+        assert_type(self.client_address, InetAddress)
+
+
+class Files(StreamRequestHandler[InetAddress]):
+    """Files are the same; what TLS knows is at hand where the type is told."""
+
+    def handle(self) -> None:
+        assert isinstance(self.request, ssl.SSLSocket)
+        assert_type(self.request.cipher(), tuple[str, str, int] | None)
+
+
+class Starting(StreamRequestHandler[InetAddress]):
+    def handle(self) -> None:
+        assert_type(self.start_tls(context), ssl.SSLSocket)
+
+
+def secured(request: ssl.SSLSocket, address: InetAddress, server: object) -> None:
+    assert_type(request.getpeercert(True), bytes | None)
+
+
+def starting(request: socket.socket, address: InetAddress, server: object) -> None:
+    assert_type(start_tls(request, context), ssl.SSLSocket)
+
+
+tls = Server(TlsTransport(TcpTransport(ADDRESS), context), ThreadStrategy(), Secured)
+assert_type(tls, Server[ssl.SSLSocket, InetAddress])
+assert_type(tls.address, InetAddress)
+assert_type(tls.deadlines, Deadlines)
+assert_type(TlsTransport(UnixStreamTransport("s"), context), TlsTransport[UnixAddress])
+Server(TlsTransport(TcpTransport(ADDRESS), context), SyncStrategy(), Files, deadlines=Deadlines(handshake=None))
+Server(TlsTransport(TcpTransport(ADDRESS), lambda: context), SyncStrategy(), Upper)
+Server(TlsTransport(TcpTransport(ADDRESS), context), SyncStrategy(), plain)
+Server(TlsTransport(TcpTransport(ADDRESS), context), SyncStrategy(), secured)
+Server(TlsTransport(AdoptedTransport(3), context), SyncStrategy(), Secured)
+Server(TcpTransport(ADDRESS), SyncStrategy(), Starting)
+Server(TcpTransport(ADDRESS), SyncStrategy(), starting)
+
 
 transports: list[abc.Transport[Any, Any]] = [TcpTransport(ADDRESS), UnixStreamTransport("s"), AdoptedTransport(3)]
 strategies: list[abc.Strategy] = [

@@ -1,10 +1,13 @@
 """What must not type-check: each marked line has exactly the errors named behind it (test_typing.py)."""
 
 import socket
+import ssl
 
 from sockserve import (
+    BaseRequestHandler,
     Chunks,
     DatagramRequestHandler,
+    Deadlines,
     Delimited,
     InetAddress,
     LengthPrefixed,
@@ -19,6 +22,7 @@ from sockserve import (
     TcpTransport,
     ThreadPoolStrategy,
     ThreadStrategy,
+    TlsTransport,
     UdpTransport,
     UnixAddress,
     UnixStreamTransport,
@@ -27,6 +31,7 @@ from sockserve import (
     log_events,
     serve,
     sleep,
+    start_tls,
 )
 from sockserve import socketserver as shim
 
@@ -63,7 +68,11 @@ Server(tcp, ThreadStrategy, Stream)  # E: arg-type
 Server(tcp, sync)  # E: call-arg
 Server(tcp, sync, Stream, log_events)  # E: call-arg  # E: arg-type
 Server(tcp, sync, Stream, verify=verify_unix)  # E: arg-type
-Server(tcp, sync, Stream, deadlines=None)  # E: call-arg
+Server(tcp, sync, Stream, deadlines=None)  # E: arg-type
+Server(tcp, sync, Stream, deadlines=10.0)  # E: arg-type
+Deadlines(10.0)  # E: call-arg
+Deadlines(handshake="10")  # E: arg-type
+Deadlines(handshakes=10.0)  # E: call-arg
 Server(tcp, sync, Stream, timeout="5")  # E: arg-type
 Server(tcp, sync, Stream, observer=3)  # E: arg-type
 ThreadStrategy(True)  # E: call-arg
@@ -89,6 +98,33 @@ class Wrong(StreamRequestHandler[InetAddress]):
     def handle(self) -> None:
         self.client_address.uid  # E: attr-defined
         self.wfile.write("text")  # E: arg-type
+
+
+# TLS.
+
+context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+
+
+class Secured(BaseRequestHandler[ssl.SSLSocket, InetAddress]):
+    def handle(self) -> None:
+        self.request.getpeercerts()  # E: attr-defined
+
+
+def packets(request: tuple[bytes, socket.socket], address: InetAddress, server: object) -> None: ...
+
+
+Server(tcp, sync, Secured)  # E: arg-type
+Server(TlsTransport(UnixStreamTransport("s"), context), sync, Secured)  # E: arg-type
+Server(TlsTransport(tcp, context), sync, Packets)  # E: arg-type
+Server(TlsTransport(tcp, context), sync, packets)  # E: arg-type
+TlsTransport(UdpTransport(ADDRESS), context)  # E: arg-type
+TlsTransport(tcp)  # E: call-arg
+TlsTransport(tcp, None)  # E: arg-type
+TlsTransport(tcp, "chain.pem")  # E: arg-type
+TlsTransport(context, tcp)  # E: arg-type  # E: arg-type
+TlsTransport(tcp, lambda: "chain.pem")  # E: arg-type  # E: return-value
+start_tls(5, context)  # E: arg-type
+start_tls(socket.socket(), "chain.pem")  # E: arg-type
 
 
 # The inheritable servers.

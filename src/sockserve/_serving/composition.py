@@ -1,10 +1,11 @@
 """Whether the parts of a server fit together, seen before anything is opened."""
 
+from ..deadlines import Deadlines
 from ..errors import CompositionError, OptionTypeError
 from ..handlers import handler_name, serves_streams
 from ..messages._checks import check_messages
 
-__all__ = ("check_composition",)
+__all__ = ("check_composition", "check_deadlines")
 
 _SIGNATURE = "Server(transport, strategy, handler)"
 
@@ -56,3 +57,18 @@ def _check_kind(transport: object, handler: object) -> None:
         f"{handler_name(handler)} serves {kinds[serves]}, but {type(transport).__name__} brings "
         f"{kinds[arrives]}: use a handler derived from {better} or BaseRequestHandler, or another transport"
     )
+
+
+def check_deadlines(deadlines: object) -> None:
+    """
+    Refuse what is no `Deadlines`, and those of its limits that nothing keeps yet.
+
+    Raises:
+        OptionTypeError: It is something else.
+        CompositionError: ``idle`` or ``total`` is set.
+    """
+    if not isinstance(deadlines, Deadlines):
+        raise OptionTypeError(f"Server: deadlines must be such as Deadlines(handshake=10.0), not {deadlines!r}")
+    for name in ("idle", "total"):
+        if getattr(deadlines, name) is not None:
+            raise CompositionError(f"Server: deadlines.{name} is not kept yet; leave it None")

@@ -11,7 +11,8 @@ import attrs
 from .._signals import SIG_IGN, signals
 from ..abc import Arrival, Conversation, Handler, Listener, Runner
 from ..abc._arrival import AnyArrival
-from ..errors import DatagramTruncated, IncompleteMessage, MessageError
+from ..deadlines import Deadlines
+from ..errors import DatagramTruncated, IncompleteMessage, MessageError, TlsHandshakeError
 from ..events import (
     Accepted,
     Event,
@@ -22,6 +23,7 @@ from ..events import (
     NotStarted,
     PeerGone,
     Refused,
+    TlsFailed,
     VerifyFailed,
 )
 from ..handlers import handler_name
@@ -58,6 +60,7 @@ class ServerCore(Generic[R, A]):
     handler: Handler[R, A]
     verify: Callable[[R, A], bool] | None
     emitter: Emitter
+    deadlines: Deadlines
     listeners: tuple[Listener[R, A], ...] = ()
     address: A | None = None
     #: Called, in any thread, when the last request in flight has ended.
@@ -238,6 +241,18 @@ class ServerCore(Generic[R, A]):
                 self.emit(MessageDropped(server_address=server, client_address=client, size=error.size))
         elif self.wants(MessageRefused):
             self.emit(MessageRefused(server_address=server, client_address=client, error=error))
+
+    def tls_failed(self, job: AnyArrival, error: TlsHandshakeError, /) -> None:
+        """See `Serving.tls_failed`."""
+        if self.wants(TlsFailed):
+            self.emit(
+                TlsFailed(
+                    server_address=self.address,
+                    client_address=job.client_address,
+                    reason=error.reason,
+                    error=error,
+                )
+            )
 
     def handler_failed(self, job: AnyArrival, error: BaseException, /) -> None:
         """See `Serving.handler_failed`."""

@@ -6,11 +6,15 @@ import time
 from abc import abstractmethod
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Generic, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias
 
 from .._typing import TypeVar
-from ..errors import MessageError, RequestAborted
+from ..deadlines import Deadlines
+from ..errors import MessageError, RequestAborted, TlsHandshakeError
 from ._message import Conversation
+
+if TYPE_CHECKING:
+    import ssl
 
 __all__ = ("AnyArrival", "Arrival", "DatagramRequest", "Keeper", "Serving", "current_job")
 
@@ -74,6 +78,16 @@ class Arrival(Generic[R_co, A_co]):
     def open(self) -> R_co:
         """Make the request ready for its handler, where that runs, and return it (TLS shakes hands here)."""
         return self.request
+
+    def start_tls(self, context: "ssl.SSLContext") -> "ssl.SSLSocket":
+        """
+        Go on with TLS over the request's connection, and serve the result in its place.
+
+        Raises:
+            TlsHandshakeError: The handshake has failed.
+            ValueError: The request is no connection, or one that is secured already.
+        """
+        raise ValueError(f"TLS needs a connection that is not secured yet, not {self.request!r}")
 
     @abstractmethod
     def finish(self) -> None:
@@ -153,6 +167,9 @@ class Arrival(Generic[R_co, A_co]):
     def _explain(self, error: BaseException) -> bool:
         """Report *error*; whether it only means that the peer has gone."""
         gone = isinstance(error, RequestAborted) or self.peer_gone(error)
+        if isinstance(error, TlsHandshakeError) and not self.aborted:
+            self.serving.tls_failed(self, error)
+            return False
         if gone:
             self.serving.peer_gone(self, error)
         else:
@@ -204,6 +221,11 @@ class Serving(Protocol):
         ...
 
     @property
+    def deadlines(self) -> Deadlines:
+        """How long its requests may take."""
+        ...
+
+    @property
     def tells_finished(self) -> bool:
         """Whether `finished` is to be called."""
         ...
@@ -222,6 +244,10 @@ class Serving(Protocol):
 
     def message_error(self, job: AnyArrival, error: MessageError, /) -> None:
         """Report what a peer did wrong in its messages."""
+        ...
+
+    def tls_failed(self, job: AnyArrival, error: TlsHandshakeError, /) -> None:
+        """Report a connection that could not be secured."""
         ...
 
     def handler_failed(self, job: AnyArrival, error: BaseException, /) -> None:

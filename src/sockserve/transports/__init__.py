@@ -2,6 +2,7 @@
 
 from ._adopted import AdoptedTransport
 from ._tcp import TcpTransport
+from ._tls import TlsTransport
 from ._udp import UdpTransport
 from ._unix_datagram import UnixDatagramTransport
 from ._unix_stream import UnixStreamTransport
@@ -9,6 +10,7 @@ from ._unix_stream import UnixStreamTransport
 __all__ = (
     "AdoptedTransport",
     "TcpTransport",
+    "TlsTransport",
     "UdpTransport",
     "UnixDatagramTransport",
     "UnixStreamTransport",

@@ -6,7 +6,7 @@ import select
 import socket
 import sys
 from collections.abc import Callable
-from typing import TypeVar, cast
+from typing import TYPE_CHECKING, TypeGuard, TypeVar, cast
 
 import attrs
 
@@ -15,6 +15,9 @@ from ..abc import Arrival
 from ..addresses import RawAddress
 from ._listener import SocketListener
 from ._ready import readable
+
+if TYPE_CHECKING:
+    import ssl
 
 __all__ = ("StreamArrival", "StreamListener")
 
@@ -29,7 +32,8 @@ class StreamArrival(Arrival[socket.socket, A]):
         `finish` or `disown` closes the socket; a handler that closes or detaches it earlier does no harm.
     """
 
-    __slots__ = ()
+    #: The slot is filled where the input has been ended, and only then: most connections never need it.
+    __slots__ = ("_input_ended",)
 
     @property
     @override
@@ -45,8 +49,28 @@ class StreamArrival(Arrival[socket.socket, A]):
         self.request = request
 
     @override
+    def start_tls(self, context: "ssl.SSLContext") -> "ssl.SSLSocket":
+        """Go on with TLS over the connection, and serve the result in its place."""
+        if _is_tls(self.request):
+            return super().start_tls(context)
+        from .._securing import secure, shake_hands  # noqa: PLC0415 - loads ssl, which only who has a context has
+
+        self.request = secured = secure(self.request, context)
+        # Who wanted an end of it while one object gave way to the other has spoken to the old one.
+        if self.aborted:
+            self._shut(socket.SHUT_RDWR)
+        elif hasattr(self, "_input_ended"):
+            self._shut(socket.SHUT_RD)
+        shake_hands(secured, self.serving.deadlines.handshake)
+        return secured
+
+    @override
     def finish(self) -> None:
         """Send the end of the stream, whoever else has a copy of the socket, and close this one."""
+        if _is_tls(self.request) and not self.aborted:
+            from .._securing import say_goodbye  # noqa: PLC0415 - loaded already
+
+            say_goodbye(self.request)
         try:
             self.request.shutdown(socket.SHUT_WR)
         except OSError:
@@ -64,6 +88,7 @@ class StreamArrival(Arrival[socket.socket, A]):
     @override
     def end_input(self) -> None:
         """Shut the reading side: a read that waits returns the end of the stream."""
+        self._input_ended = True
         self._shut(socket.SHUT_RD)
 
     @override
@@ -88,12 +113,27 @@ class StreamArrival(Arrival[socket.socket, A]):
         A handler that talks to others can meet the same errors there: that is not for us to hide.
         """
         if not isinstance(error, ConnectionError | TimeoutError):
+            return "ssl" in sys.modules and self._tls_failed(error)
+        return self.aborted or self._lost()
+
+    def _lost(self) -> bool:
+        return self._disconnected() if self.request.family in _INET else self._hung_up()
+
+    def _tls_failed(self, error: BaseException) -> bool:
+        """
+        Whether *error* is one of TLS, and this connection's own has come to an end.
+
+        Where the peer has said goodbye before it was lost, OpenSSL calls a failed write an end, not an error.
+        """
+        import ssl  # noqa: PLC0415 - loaded already
+
+        from .._securing import failed  # noqa: PLC0415 - loaded already
+
+        if not isinstance(error, ssl.SSLError) or not isinstance(self.request, ssl.SSLSocket):
             return False
-        if self.aborted:
+        if self.aborted or failed(self.request):
             return True
-        if self.request.family in _INET:
-            return self._disconnected()
-        return self._hung_up()
+        return isinstance(error, ssl.SSLZeroReturnError | ssl.SSLEOFError) and self._lost()
 
     def _disconnected(self) -> bool:
         try:
@@ -111,6 +151,14 @@ class StreamArrival(Arrival[socket.socket, A]):
         poller = select.poll()
         poller.register(self.request, 0)
         return bool(poller.poll(0))
+
+
+def _is_tls(request: socket.socket) -> "TypeGuard[ssl.SSLSocket]":
+    """Whether *request* is secured. Plain ones, which most are, are told by one look."""
+    if type(request) is _PlainSocket:
+        return False
+    loaded = sys.modules.get("ssl")
+    return loaded is not None and isinstance(request, loaded.SSLSocket)
 
 
 _INET = (socket.AF_INET, socket.AF_INET6)
