@@ -297,6 +297,11 @@ else:
     address = ("127.0.0.1" if address[0] == "::" else address[0], address[1])
 client.settimeout(10)
 client.connect(address)
+if sys.argv[2] == "True":
+    import ssl
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    client = context.wrap_socket(client)
 client.sendall(b"go\\n")
 found = b""
 while len(found) < 10010:
@@ -324,7 +329,9 @@ def test_an_endless_reply_to_a_peer_that_has_gone(
     with serving(stream_kind, strategy, folder, handler, recorder) as server:
         # A process of its own: of a client in this one a forked handler has a copy, which nobody would close.
         target = str(server.address) if isinstance(server.address, str) else tuple(server.address)
-        subprocess.run([sys.executable, "-c", _GOES, repr(target)], check=True, timeout=FAILSAFE)
+        subprocess.run(
+            [sys.executable, "-c", _GOES, repr(target), str(stream_kind.tls)], check=True, timeout=FAILSAFE
+        )
         assert [recorder.wait_for(Noted)["word"] for _ in range(2)] == ["closed", "disconnected"]
         assert recorder.wait_for(PeerGone)
         assert recorder.wait_for(Finished)["ok"] is True
