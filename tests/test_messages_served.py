@@ -78,6 +78,24 @@ class DrivenRunner:
         """Nothing is in flight."""
 
 
+#: Where messages are served. What else distinguishes transports, the matrix tests.
+KINDS = [kind for kind in TRANSPORTS if kind.name in {"tcp", "unix-stream", "tls-tcp", "udp", "unix-datagram"}]
+
+
+@pytest.fixture(params=[pytest.param(kind, id=kind.name) for kind in KINDS])
+def kind(request: pytest.FixtureRequest, tls_relay: None) -> Kind:
+    """Some transport."""
+    chosen: Kind = request.param
+    return chosen
+
+
+@pytest.fixture(params=[pytest.param(kind, id=kind.name) for kind in KINDS if kind.stream])
+def stream_kind(request: pytest.FixtureRequest, tls_relay: None) -> Kind:
+    """Some transport of connections."""
+    chosen: Kind = request.param
+    return chosen
+
+
 @pytest.fixture(params=[*STRATEGIES, "driven"])
 def strategy(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Strategy:
     """Each strategy, and one that drives."""
