@@ -177,9 +177,13 @@ class ConversationRow:
         except BaseException as error:  # noqa: BLE001 - reported, or raised again
             self._fail(error)
         else:
-            if output:
-                self._put(output)
-            if conversation.pending or conversation.over or self.output is not None or self.table.foreign:
+            if (
+                (output and not self._put(output))
+                or conversation.pending
+                or conversation.over
+                or self.output is not None
+                or self.table.foreign
+            ):
                 self._go_on()
         if len(data) == self.size:
             self.size = _MUCH
