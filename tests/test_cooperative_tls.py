@@ -7,6 +7,7 @@ import select
 import socket
 import ssl
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -447,6 +448,35 @@ def test_outside_of_the_loop_it_waits_for_itself(secured: Ends) -> None:
     with _securing_alone() as alone, pytest.raises(TimeoutError):
         alone.settimeout(0.001)
         alone.do_handshake()
+
+
+def test_one_thread_writes_while_another_finds_nothing_to_read() -> None:
+    """A read that finds nothing says so, whatever the other thread does to the connection at that moment."""
+    count, size = 3_000, 1000
+    raw, accepted = tcp_pair()
+    with securing((raw, accepted)) as ends:
+        ends.client.settimeout(FAILSAFE)
+        with beside(ends.client.do_handshake):
+            ends.server.settimeout(FAILSAFE)
+            ends.server.do_handshake()
+        ends.server.settimeout(0)
+        written = threading.Event()
+
+        def write() -> None:
+            for _ in range(count):
+                ends.server.sendall(b"x" * size)
+                assert len(receive(ends.client, size)) == size
+
+        def read() -> None:
+            while not written.is_set():
+                with pytest.raises(ssl.SSLWantReadError):
+                    ends.server.recv(1)
+
+        with beside(read):
+            try:
+                write()
+            finally:
+                written.set()
 
 
 @contextlib.contextmanager

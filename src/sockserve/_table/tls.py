@@ -3,8 +3,9 @@
 import functools
 import socket
 import ssl
+import threading
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 from .._typing import Buffer, override
 from .locks import Lock
@@ -12,6 +13,7 @@ from .sockets import CooperativeSocket
 
 __all__ = ("CooperativeSSLSocket", "secure_parking")
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 _plain = socket.socket
@@ -31,15 +33,21 @@ class CooperativeSSLSocket(ssl.SSLSocket, CooperativeSocket):  # type: ignore[mi
 
     Writes of several rows come one after the other: OpenSSL takes nothing else before a write that has begun is
     complete. After a write that has timed out the connection is of no use, as with the plain class.
+
+    One thread may write to it while another reads: OpenSSL's calls, none of which waits here, come one at a
+    time. Else the one would take its error from what the other has left in the connection (SSL_get_error(3)), and
+    a read that found nothing would be taken for the end of the stream.
     """
 
     _writing: Lock
+    _calls: threading.Lock
 
     def _begin(self) -> None:
         """Set what the base classes' constructors do not know of."""
         # Made of a descriptor that its former object has set blocking again, as it does for whoever takes it.
         _plain.setblocking(self, False)
         self._writing = Lock()
+        self._calls = threading.Lock()
 
     # Waiting.
 
@@ -141,11 +149,23 @@ class CooperativeSSLSocket(ssl.SSLSocket, CooperativeSocket):  # type: ignore[mi
         return self._attempt(functools.partial(_unwrap, self), self._patience)
 
 
-_read = ssl.SSLSocket.read
-_write = ssl.SSLSocket.write
-_send = ssl.SSLSocket.send
-_do_handshake = ssl.SSLSocket.do_handshake
-_unwrap = ssl.SSLSocket.unwrap
+def _alone(
+    call: Callable[Concatenate[CooperativeSSLSocket, P], T],
+) -> Callable[Concatenate[CooperativeSSLSocket, P], T]:
+    """Let no other thread be in a *call* of the same connection."""
+
+    def alone(sock: CooperativeSSLSocket, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        with sock._calls:
+            return call(sock, *args, **kwargs)
+
+    return alone
+
+
+_read = _alone(ssl.SSLSocket.read)
+_write = _alone(ssl.SSLSocket.write)
+_send = _alone(ssl.SSLSocket.send)
+_do_handshake = _alone(ssl.SSLSocket.do_handshake)
+_unwrap = _alone(ssl.SSLSocket.unwrap)
 
 
 def _or_forever(patience: float | None) -> float:
