@@ -63,6 +63,7 @@ SURFACE = {
     "TlsTransport": "(inner, context)",
     "Deadlines": "(*, handshake, idle, total)",
     "start_tls": "(sock, context)",
+    "serve": "(servers, *, beside)",
     "Server": "(transport, strategy, handler, *, deadlines, verify, observer, timeout, service_actions)",
 }
 

@@ -32,7 +32,7 @@ from .messages import MessageHandler
 from .observers import LogEvents, Observer, log_events
 from .server import Server, serve
 from .starttls import start_tls
-from .stats import RowInfo, Stats
+from .stats import Distribution, Measurements, RowInfo, Stats
 from .strategies import ForkStrategy, SelectorStrategy, SyncStrategy, ThreadPoolStrategy, ThreadStrategy
 from .transports import (
     AdoptedTransport,
@@ -53,6 +53,7 @@ __all__ = (
     "DatagramTruncated",
     "Deadlines",
     "Delimited",
+    "Distribution",
     "Event",
     "ForkStrategy",
     "IncompleteMessage",
@@ -62,6 +63,7 @@ __all__ = (
     "ListenError",
     "Lock",
     "LogEvents",
+    "Measurements",
     "MessageError",
     "MessageHandler",
     "MessageTooLong",

@@ -19,6 +19,8 @@ from .events import Event
 if TYPE_CHECKING:
     import logging
 
+    from ._serving.measures import Measures
+
 __all__ = ("LogEvents", "Observer", "SelectiveObserver", "log_events")
 
 #: The levels of `logging`, by their documented numbers.
@@ -163,6 +165,8 @@ class Emitter:
     """Hands events to one observer, and keeps its failures away from the server."""
 
     observer: Observer
+    #: Counts events, while somebody measures; those that it wants are made even if the observer wants them not.
+    measures: "Measures | None" = attrs.field(init=False, default=None)
     _ask: Callable[[type[Event]], bool] = attrs.field(init=False)
     _said: bool = attrs.field(default=False, init=False)
 
@@ -171,7 +175,11 @@ class Emitter:
         self._ask = observer.wants if isinstance(observer, SelectiveObserver) else _wants_all
 
     def wants(self, kind: type[Event], /) -> bool:
-        """Whether events of *kind* are to be made. One that cannot say gets them."""
+        """Whether events of *kind* are to be made. An observer that cannot say gets them."""
+        return (self.measures is not None and self.measures.wants(kind)) or self.tells(kind)
+
+    def tells(self, kind: type[Event], /) -> bool:
+        """Whether the observer wants events of *kind*."""
         try:
             return self._ask(kind)
         except Exception as error:  # noqa: BLE001 - told as the failures of the observer itself are
@@ -180,6 +188,11 @@ class Emitter:
 
     def emit(self, event: Event, /) -> None:
         """Call the observer with *event*. Its first failure is logged, and none goes further."""
+        measures = self.measures
+        if measures is not None and measures.wants(type(event)):
+            measures.count(event)
+            if not self.tells(type(event)):
+                return
         try:
             self.observer(event)
         except Exception as error:  # noqa: BLE001 - logged, and swallowed as the interface says

@@ -1,25 +1,22 @@
 """A server: a transport, a strategy and a handler, with a life."""
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Generic, Self, TypeAlias, TypeVar
 
 import attrs
 
-from ._loop.loop import EventLoop
 from ._serving.background import Background
 from ._serving.composition import check_composition, check_deadlines
 from ._serving.core import ServerCore
 from ._serving.lifecycle import Lifecycle
-from ._serving.period import Period
-from ._serving.signals import interruptible
+from ._serving.together import serve, serve_on
 from ._validators import callable_or_none, optional_seconds, seconds
 from .abc import Handler, Strategy, Transport
 from .deadlines import Deadlines
-from .errors import OptionError
 from .observers import Emitter, Observer, log_events
-from .stats import RowInfo, Stats
+from .stats import Measurements, RowInfo, ServerState, Stats
 
 __all__ = ("Server", "serve")
 
@@ -124,7 +121,7 @@ class Server(Generic[R, A]):
         """
         seconds(self, "poll_interval", poll_interval, zero=False)
         self.listen()
-        _serve_on(self._life.loop, [self], poll_interval)
+        serve_on(self._life.loop, [self], poll_interval)
 
     def handle_request(self) -> bool:
         """
@@ -139,7 +136,7 @@ class Server(Generic[R, A]):
             ServerStateError: The server is closed, or is being served.
         """
         self.listen()
-        return _serve_on(self._life.loop, [self], limit=1, timeout=self.timeout) == 1
+        return serve_on(self._life.loop, [self], limit=1, timeout=self.timeout) == 1
 
     def running(self, grace: float = 5.0) -> contextlib.AbstractContextManager[Self]:
         """
@@ -224,60 +221,23 @@ class Server(Generic[R, A]):
         """
         return self._life.rows()
 
+    @property
+    def state(self) -> ServerState:
+        """
+        Where it is in its life: "new", "listening", "serving", "draining" (a stop was asked for) or "closed".
+
+        Between two times of serving it is "listening" again. A closed server may still be finishing what it has.
+        """
+        return self._life.state
+
+    def measure(self) -> Measurements:
+        """
+        Return what was measured of the requests, and of their queue: from the first call on.
+
+        From then on each request is timed, and events are counted, whatever the observer wants. That costs about a
+        microsecond a request, and nothing where nobody asks. Any thread.
+        """
+        return self._life.measure()
+
 
 AnyServer: TypeAlias = Server[Any, Any]  # type: ignore[explicit-any]  # of whatever request and address
-
-
-def serve(*servers: AnyServer) -> None:
-    """
-    Serve several servers on one loop, in this thread, until each has been stopped.
-
-    Those that are not open are opened, and closed at the end: who opens closes.
-
-    Args:
-        servers: Each is stopped by itself; Ctrl-C stops all.
-
-    Raises:
-        OptionError: There is none.
-        BaseException: As `Server.serve_forever`.
-    """
-    if not servers:
-        raise OptionError("serve() needs at least one server")
-    with contextlib.ExitStack() as stack:
-        for server in servers:
-            was_open = server._life.is_open
-            server.listen()
-            if not was_open:
-                stack.callback(server.server_close)
-        _serve_on(servers[0]._life.loop if len(servers) == 1 else EventLoop(), servers)
-
-
-def _stop_all(servers: Sequence[AnyServer]) -> None:
-    for server in servers:
-        server.request_stop()
-
-
-def _serve_on(
-    loop: EventLoop,
-    servers: Sequence[AnyServer],
-    poll_interval: float = 0.5,
-    *,
-    limit: int | None = None,
-    timeout: float | None = None,
-) -> int:
-    """Serve for one period; return how many requests were accepted in it."""
-    deadline = None if timeout is None else loop.time() + timeout
-    with interruptible(lambda: _stop_all(servers)), contextlib.ExitStack() as stack:
-        services = []
-        for server in servers:
-            service = server._life.begin(
-                loop,
-                service_actions=server._service_actions,
-                poll_interval=poll_interval,
-                limit=limit,
-                deadline=deadline,
-            )
-            stack.callback(service.leave)
-            services.append(service)
-        Period(loop, services).run()
-    return sum(service.taken for service in services)

@@ -1,8 +1,15 @@
-"""What a server tells of itself: its counts, and its requests in flight."""
+"""What a server tells of itself: its counts, its requests in flight, and what was measured of them."""
+
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
+from typing import Literal, TypeAlias
 
 import attrs
 
-__all__ = ("RowInfo", "Stats")
+__all__ = ("Distribution", "Measurements", "RowInfo", "ServerState", "Stats")
+
+#: Where a server is in its life: it serves again after "listening", and is "closed" for good.
+ServerState: TypeAlias = Literal["new", "listening", "serving", "draining", "closed"]
 
 
 @attrs.frozen(kw_only=True)
@@ -18,7 +25,8 @@ class RowInfo:
         waiting_for: "readable", "writable", "wake-up" or "turn"; empty where it waits for nothing, or the strategy
             does not know.
         deadline: When it stops waiting, on `time.monotonic`'s clock; None: never.
-        since: When it began to wait, or to run, on the same clock; None where the strategy does not keep it.
+        since: When it began to wait, or to run, on the same clock; None where the strategy does not keep it and
+            requests are not timed (`Server.measure`).
     """
 
     client_address: object
@@ -48,3 +56,65 @@ class Stats:
     finished: int
     failed: int
     refused: int
+
+
+@attrs.frozen(kw_only=True)
+class Distribution:
+    """
+    How long things took: how many of them fell into each class of durations.
+
+    Attributes:
+        bounds: The upper end of each class but the last, in seconds, ascending; it belongs to the class.
+        counts: How many each class has; the last has those that took longer than every bound.
+        total: Seconds of all of them together.
+    """
+
+    bounds: Sequence[float]
+    counts: Sequence[int]
+    total: float
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return sum(self.counts)
+
+    def quantile(self, part: float) -> float | None:
+        """
+        Return the upper end of the class in which this *part* of all, from 0 to 1, has been reached.
+
+        At least that part took no longer. ``float("inf")`` where it took longer than every bound; None where there
+        is nothing.
+        """
+        wanted = part * self.count
+        for upper, reached in zip((*self.bounds, float("inf")), accumulate(self.counts), strict=True):
+            if reached and reached >= wanted:
+                return upper
+        return None
+
+
+@attrs.frozen(kw_only=True)
+class Measurements:
+    """
+    What has been measured since `Server.measure` was called for the first time, and how it stands now.
+
+    Attributes:
+        durations: How long requests took, from the moment at which their handling began (under `ForkStrategy`: its
+            process) to their end. A connection is one request, however much is said on it.
+        turns: How long requests have held the thread that serves, each time that they went on: under a strategy
+            that runs them there and parks them (`SelectorStrategy`). On a connection that asks and waits, each
+            question is a turn. None under the others.
+        events: How often each kind of event has happened, by the name of its class in `sockserve.events`:
+            `Accepted` and `Finished` are left out, since `Stats` has them. What happens in a forked child is not
+            seen here.
+        full: Whether the strategy can take nothing at the moment: clients wait in the kernel's queue.
+        queued: Clients in the kernel's queue: those of TCP on Linux; None where the system does not tell.
+        dropped: Datagrams for which there was no room in the socket's buffer, on Linux; None where the system does
+            not tell, and for connections.
+    """
+
+    durations: Distribution
+    turns: Distribution | None
+    events: Mapping[str, int]
+    full: bool
+    queued: int | None
+    dropped: int | None

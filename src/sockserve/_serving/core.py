@@ -30,6 +30,7 @@ from ..handlers import handler_name
 from ..messages._driving import Messages
 from ..observers import Emitter
 from ..stats import Stats
+from .measures import Measures
 
 if TYPE_CHECKING:
     from ..server import Server
@@ -79,8 +80,11 @@ class ServerCore(Generic[R, A]):
     _accepted: int = 0
     _failed: int = 0
     _refused: int = 0
-    # What the observer wants of the two events that every request has, and until when that holds.
+    measures: Measures | None = None
+    # What the observer wants of the two events that every request has, and until when that holds. Where somebody
+    # measures, requests are timed whatever it wants.
     _tells_accepted: bool = False
+    _observes_finished: bool = False
     tells_finished: bool = False
     _told_until: float = 0.0
 
@@ -95,7 +99,15 @@ class ServerCore(Generic[R, A]):
         if now >= self._told_until:
             self._told_until = now + ASK_AGAIN
             self._tells_accepted = self.emitter.wants(Accepted)
-            self.tells_finished = self.emitter.wants(Finished)
+            self._observes_finished = self.emitter.wants(Finished)
+            self.tells_finished = self._observes_finished or self.measures is not None
+
+    def measure(self) -> Measures:
+        """Return what is measured: from the first call on."""
+        if self.measures is None:
+            self.measures = self.emitter.measures = Measures()
+            self._told_until = 0.0
+        return self.measures
 
     @property
     def handler_name(self) -> str:
@@ -122,6 +134,7 @@ class ServerCore(Generic[R, A]):
     def forget_jobs(self) -> None:
         """In a forked process: the requests in flight are the parent's."""
         self._lock = threading.RLock()
+        self.measures = self.emitter.measures = None  # as the lock
         self._accepted -= len(self._jobs)
         self._jobs = set()
 
@@ -224,9 +237,16 @@ class ServerCore(Generic[R, A]):
 
     def finished(self, job: AnyArrival, /, *, ok: bool, duration: float) -> None:
         """See `Serving.finished`."""
-        self.emit(
-            Finished(server_address=self.address, client_address=job.client_address, duration=duration, ok=ok)
-        )
+        self.timed(duration)
+        if self._observes_finished:
+            self.emit(
+                Finished(server_address=self.address, client_address=job.client_address, duration=duration, ok=ok)
+            )
+
+    def timed(self, duration: float, /) -> None:
+        """See `Serving.timed`."""
+        if self.measures is not None:
+            self.measures.timed(duration)
 
     def peer_gone(self, job: AnyArrival, error: BaseException, /) -> None:
         """See `Serving.peer_gone`."""
@@ -272,6 +292,7 @@ class ServerCore(Generic[R, A]):
         signals.signal(_SIGINT, SIG_IGN)
         signals.set_wakeup_fd(-1)
         self.relay = relay
+        self.measures = self.emitter.measures = None  # nobody looks at it here
         self.pid = os.getpid()
         self.on_idle = None
         for leave in self.leave_in_child:

@@ -13,7 +13,7 @@ from ..abc import Listener, ListingRunner, Runner, Strategy, Transport
 from ..abc._arrival import current_job
 from ..errors import ServerStateError
 from ..events import Closed, Listening, RequestsAbandoned
-from ..stats import RowInfo
+from ..stats import Measurements, RowInfo, ServerState
 from .core import ServerCore
 from .period import Service, Wish
 
@@ -81,7 +81,24 @@ class Lifecycle(Generic[R, A]):
         started = self._started
         if started is not None and isinstance(started.runner, ListingRunner):
             return started.runner.rows()
-        return [RowInfo(client_address=job.client_address) for job in self.core.jobs()]
+        return [RowInfo(client_address=job.client_address, since=job.began) for job in self.core.jobs()]
+
+    @property
+    def state(self) -> ServerState:
+        """See `Server.state`."""
+        service = self._service
+        if self._closed:
+            return "closed"
+        if service is not None:
+            return "serving" if service.wish(service.number) is None else "draining"
+        return "new" if self._listener is None else "listening"
+
+    def measure(self) -> Measurements:
+        """See `Server.measure`."""
+        measures = self.core.measure()
+        runner = None if self._started is None else self._started.runner
+        listener = None if self._closed else self._listener
+        return measures.taken_with(runner, listener)
 
     def open(self) -> None:
         """See `Server.listen`."""
@@ -123,6 +140,7 @@ class Lifecycle(Generic[R, A]):
         *,
         service_actions: Callable[[], object] | None,
         poll_interval: float,
+        attendant: bool = False,
         limit: int | None = None,
         deadline: float | None = None,
     ) -> Service[R, A]:
@@ -143,6 +161,7 @@ class Lifecycle(Generic[R, A]):
                 on_left=self._left,
                 service_actions=service_actions,
                 poll_interval=poll_interval,
+                attendant=attendant,
                 limit=limit,
                 deadline=deadline,
             )
@@ -153,6 +172,8 @@ class Lifecycle(Generic[R, A]):
         started = self._started
         if started is None:
             self._started = started = _Started(self.strategy.start(loop, self.core), loop)
+            if self.core.measures is not None:
+                self.core.measures.time_turns(started.runner)
         elif started.loop is not loop:
             started.runner.move(loop)
             started.loop = loop

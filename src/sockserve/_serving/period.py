@@ -51,6 +51,7 @@ class Service(Generic[R, A]):
         wish: Gives the strictest wish for a stop of this period, if there is any.
         on_left: Called when the server is served no longer.
         service_actions: Called every `poll_interval` seconds and after each batch.
+        attendant: Whether it is left when no other is served any more.
         limit: Requests to accept, then leave; None for no limit.
         deadline: On the loop's clock: when to leave; None for never.
     """
@@ -63,6 +64,7 @@ class Service(Generic[R, A]):
     on_left: Callable[[], object]
     service_actions: Callable[[], object] | None
     poll_interval: float
+    attendant: bool = False
     limit: int | None = None
     deadline: float | None = None
     thread: int = attrs.field(init=False, factory=threading.get_ident)
@@ -219,7 +221,7 @@ class Period:
     def _done(self) -> bool:
         """Leave the services that are done, if others remain."""
         done = [service for service in self._served if service.done()]
-        if len(done) == len(self._served):
+        if all(service.attendant for service in self._served if service not in done):
             return True  # the last are left when the loop is closed: then they can be served again at once
         for service in done:
             self._served.remove(service)

@@ -2,6 +2,7 @@
 
 import os
 import socket
+from collections.abc import Callable
 
 import attrs
 
@@ -32,17 +33,20 @@ class TableRunner:
 
     loop: Loop
     core: Core
+    _slow: float
     _table: Table
     _fibres: Fibres
     _conversations: Conversations
     _answering: dict[socket.socket, AnsweringSocket]
+    _add_turn: Callable[[float], object] | None
 
     def __init__(self, slow: float, loop: Loop, core: Core) -> None:
-        self.loop, self.core = loop, core
-        self._table = Table(loop, slow, self._report_slow_row, self._abandon)
+        self.loop, self.core, self._slow = loop, core, slow
+        self._table = Table(loop, slow, self._row_held, self._abandon)
         self._fibres = Fibres(self._table)
-        self._conversations = Conversations(self._table, self._report_slow)
+        self._conversations = Conversations(self._table, self._job_held)
         self._answering = {}
+        self._add_turn = None
 
     def submit(self, job: Job, /) -> None:
         """Begin with *job*, at once, until it waits for the first time."""
@@ -73,11 +77,16 @@ class TableRunner:
         run_here(job, self._table)
         spent = clock() - began
         if spent > self._table.slow:
-            self._report_slow(job, spent)
+            self._job_held(job, spent)
 
     def rows(self) -> list[RowInfo]:
         """See `sockserve.abc.ListingRunner.rows`."""
         return [row.info() for row in tuple(self._table.rows)] + self._conversations.infos()
+
+    def time_turns(self, add: Callable[[float], object], /) -> None:
+        """See `sockserve.abc.TurningRunner`. Every turn is then looked at here, as slow ones are anyway."""
+        self._add_turn = add
+        self._table.slow = _ALL
 
     def move(self, loop: Loop, /) -> None:
         """Nothing is in flight between two times of serving."""
@@ -102,9 +111,19 @@ class TableRunner:
     def close(self, deadline: float | None, /) -> None:
         """Nothing is in flight: `leave` has seen to that."""
 
-    def _report_slow_row(self, row: Row, duration: float) -> None:
-        if self.core.wants(HandlerSlow):
+    def _row_held(self, row: Row, duration: float) -> None:
+        if self._is_slow(duration) and self.core.wants(HandlerSlow):
             self._report_slow(row.job, duration, _where(row))
+
+    def _job_held(self, job: Job, duration: float) -> None:
+        if self._is_slow(duration):
+            self._report_slow(job, duration)
+
+    def _is_slow(self, duration: float) -> bool:
+        """Whether a turn has held the loop for too long. Where turns are timed, all come here."""
+        if self._add_turn is not None:
+            self._add_turn(duration)
+        return duration > self._slow
 
     def _report_slow(self, job: Job, duration: float, where: str = "its end") -> None:
         if self.core.wants(HandlerSlow):
@@ -134,6 +153,10 @@ class TableRunner:
                     handler=self.core.handler_name,
                 )
             )
+
+
+#: What every turn takes longer than.
+_ALL = -1.0
 
 
 class _Nobody:

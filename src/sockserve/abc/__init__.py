@@ -12,7 +12,7 @@ from .._typing import TypeVar
 from ._arrival import Arrival, DatagramRequest, Keeper
 from ._loop import EDGE, PEER_CLOSED, READ, URGENT, WRITE, Loop, Timer
 from ._message import BulkFraming, Conversation, Decoder, Framing, Reply
-from ._strategy import Core, Job, ListingRunner, LoopRunner, Runner, Strategy
+from ._strategy import Core, Job, ListingRunner, LoopRunner, Runner, Strategy, TurningRunner
 from ._transport import Configure, Listener, Transport
 
 __all__ = (
@@ -41,6 +41,7 @@ __all__ = (
     "Strategy",
     "Timer",
     "Transport",
+    "TurningRunner",
 )
 
 R = TypeVar("R")

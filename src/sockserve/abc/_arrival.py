@@ -56,7 +56,7 @@ class Arrival(Generic[R_co, A_co]):
         self.client_address = client_address
         self.keeper: Keeper | None = None
         self.aborted = False
-        #: When a conversation began, if somebody wants to know.
+        #: When its handling began, if somebody wants to know.
         self.began: float | None = None
 
     def admit(self, serving: "Serving", number: int) -> None:
@@ -115,7 +115,8 @@ class Arrival(Generic[R_co, A_co]):
         """See `sockserve.abc.Job.run`."""
         serving = self.serving
         token = current_job.set(self)
-        began = time.monotonic() if serving.tells_finished else None
+        if serving.tells_finished:
+            self.began = time.monotonic()
         ok = False
         try:
             serving.answer(self.open(), self.client_address, serving.server)
@@ -125,7 +126,7 @@ class Arrival(Generic[R_co, A_co]):
                 raise
             ok = self._explain(error)
         finally:
-            self._end(ok, began)
+            self._end(ok, self.began)
             current_job.reset(token)
         return ok
 
@@ -185,6 +186,8 @@ class Arrival(Generic[R_co, A_co]):
 
     def disown(self, keeper: Keeper, /) -> None:
         """See `sockserve.abc.Job.disown`."""
+        if self.began is None and self.serving.tells_finished:
+            self.began = time.monotonic()
         self.keeper = keeper
         self.release()
 
@@ -192,6 +195,8 @@ class Arrival(Generic[R_co, A_co]):
         """See `sockserve.abc.Job.settle`."""
         self.keeper = None  # who has us, too: a circle
         self.serving.settled(self, ok)
+        if self.began is not None:
+            self.serving.timed(time.monotonic() - self.began)
 
 
 AnyArrival: TypeAlias = Arrival[object, object]
@@ -227,7 +232,7 @@ class Serving(Protocol):
 
     @property
     def tells_finished(self) -> bool:
-        """Whether `finished` is to be called."""
+        """Whether requests are timed, and `finished` or `timed` is to be called."""
         ...
 
     def settled(self, job: AnyArrival, ok: bool, /) -> None:
@@ -236,6 +241,10 @@ class Serving(Protocol):
 
     def finished(self, job: AnyArrival, /, *, ok: bool, duration: float) -> None:
         """Report a request that has ended in this process, after so many seconds."""
+        ...
+
+    def timed(self, duration: float, /) -> None:
+        """Take note of how long a request took that has ended in another process, which has reported it."""
         ...
 
     def peer_gone(self, job: AnyArrival, error: BaseException, /) -> None:

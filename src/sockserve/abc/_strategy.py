@@ -10,7 +10,7 @@ from ._loop import Loop
 from ._message import Conversation
 from ._transport import Listener
 
-__all__ = ("Core", "Job", "ListingRunner", "LoopRunner", "Runner", "Strategy")
+__all__ = ("Core", "Job", "ListingRunner", "LoopRunner", "Runner", "Strategy", "TurningRunner")
 
 
 class Job(Protocol):
@@ -206,6 +206,15 @@ class ListingRunner(Runner, Protocol):
 
     def rows(self) -> list[RowInfo]:
         """Say what is in flight, and what each request waits for. Any thread."""
+        ...
+
+
+@runtime_checkable
+class TurningRunner(Runner, Protocol):
+    """A runner whose requests share the loop's thread, and go on there turn by turn."""
+
+    def time_turns(self, add: Callable[[float], object], /) -> None:
+        """From now on, call *add* in the loop's thread with the seconds that each turn took. Any thread."""
         ...
 
 
