@@ -17,6 +17,7 @@ from sockserve import (
     CompositionError,
     Deadlines,
     ForkStrategy,
+    Limits,
     ListenError,
     OptionError,
     OptionTypeError,
@@ -212,6 +213,7 @@ def test_handlers_that_do_not_fit_in_disguise() -> None:
         ({"service_actions": 1}, "service_actions.*1"),
         ({"observer": None}, "observer.*None"),
         ({"deadlines": None}, "deadlines.*None"),
+        ({"limits": {"connections": 1}}, "limits.*connections"),
     ],
 )
 def test_options_of_a_server(options: dict[str, Any], text: str) -> None:
@@ -222,11 +224,28 @@ def test_options_of_a_server(options: dict[str, Any], text: str) -> None:
 
 def test_what_later_versions_take_is_not_taken_and_ignored() -> None:
     """An option that has no effect would be a lie."""
-    with pytest.raises(TypeError, match="limits"):
-        Server(TCP, SyncStrategy(), _echo, limits=None)  # type: ignore[call-arg]
     for name in ("idle", "total"):
         with pytest.raises(CompositionError, match=f"{name} is not kept yet"):
             Server(TCP, SyncStrategy(), _echo, deadlines=Deadlines(**{name: 1.0}))
+
+
+@pytest.mark.parametrize("name", ["connections", "per_peer"])
+def test_limits_are_counts_or_none(name: str) -> None:
+    """From one on; what could not be kept is an error at once."""
+    for right in (None, 1, 10_000):
+        assert getattr(Limits(**{name: right}), name) == right  # type: ignore[arg-type]
+    for wrong in (0, -1, 1.5, "1", True):
+        with pytest.raises(OptionError, match=f"Limits: {name}"):
+            Limits(**{name: wrong})  # type: ignore[arg-type]
+
+
+def test_what_an_overload_comes_to_is_one_of_three() -> None:
+    """A typo, and no bytes at all, are errors."""
+    for right in ("wait", "close", b"busy"):
+        assert Limits(overload=right).overload == right
+    for wrong in ("Wait", "", b"", None, 1, bytearray(b"busy")):
+        with pytest.raises(OptionError, match=r"Limits: overload.*before closing"):
+            Limits(overload=wrong)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", ["handshake", "idle", "total"])

@@ -61,10 +61,11 @@ SURFACE = {
     "Event": "()",
     "Queue": "(maxsize)",
     "TlsTransport": "(inner, context)",
+    "Limits": "(*, connections, per_peer, overload)",
     "Deadlines": "(*, handshake, idle, total)",
     "start_tls": "(sock, context)",
     "serve": "(servers, *, beside)",
-    "Server": "(transport, strategy, handler, *, deadlines, verify, observer, timeout, service_actions)",
+    "Server": "(transport, strategy, handler, *, limits, deadlines, verify, observer, timeout, service_actions)",
 }
 
 
@@ -85,6 +86,7 @@ def test_the_surface_is_as_designed(name: str) -> None:
 def test_the_defaults_are_as_designed() -> None:
     """Of what a table needs, and TLS."""
     assert sockserve.Deadlines() == sockserve.Deadlines(handshake=10.0, idle=None, total=None)
+    assert sockserve.Limits() == sockserve.Limits(connections=None, per_peer=None, overload="wait")
     assert sockserve.SelectorStrategy() == sockserve.SelectorStrategy(slow=0.1)
     assert sockserve.Queue[int]().maxsize == 0
     assert sockserve.Lines() == sockserve.Lines(max_length=65536)

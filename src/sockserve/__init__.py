@@ -28,6 +28,7 @@ from .errors import (
 )
 from .framing import Chunks, Delimited, LengthPrefixed, Lines
 from .handlers import BaseRequestHandler, DatagramRequestHandler, StreamRequestHandler
+from .limits import Limits
 from .messages import MessageHandler
 from .observers import LogEvents, Observer, log_events
 from .server import Server, serve
@@ -59,6 +60,7 @@ __all__ = (
     "IncompleteMessage",
     "InetAddress",
     "LengthPrefixed",
+    "Limits",
     "Lines",
     "ListenError",
     "Lock",

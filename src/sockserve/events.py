@@ -23,6 +23,8 @@ __all__ = (
     "ForkedBesideThreads",
     "HandlerFailed",
     "HandlerSlow",
+    "LimitReached",
+    "LimitRelieved",
     "Listening",
     "MessageDropped",
     "MessageRefused",
@@ -67,9 +69,29 @@ class Accepted(RequestEvent):
 
 @attrs.frozen(kw_only=True)
 class Refused(RequestEvent):
-    """A request was turned away before any handler saw it, for this ``reason``."""
+    """
+    A request was turned away before any handler saw it, for this ``reason``: "verify", "connections" or "per_peer"
+    (of `sockserve.Limits`); a datagram that is too long has it in words.
+    """
 
     reason: str
+
+
+@attrs.frozen(kw_only=True)
+class LimitReached(Event):
+    """
+    As many requests are in flight as may be, ``connections``; more wait. Said once, until `LimitRelieved`: at a
+    full server each client that leaves makes room for the next.
+    """
+
+    connections: int
+
+
+@attrs.frozen(kw_only=True)
+class LimitRelieved(Event):
+    """What `LimitReached` reported has passed: half of the ``connections`` are free."""
+
+    connections: int
 
 
 @attrs.frozen(kw_only=True)

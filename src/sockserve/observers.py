@@ -61,6 +61,8 @@ _ROWS: dict[type[Event], tuple[int, str]] = {
     events.Closed: (INFO, "closed {e.server_address!r}"),
     events.Accepted: (DEBUG, "accepted {e.client_address!r}"),
     events.Refused: (INFO, "refused {e.client_address!r}: {e.reason}"),
+    events.LimitReached: (WARNING, "{e.connections} requests at {e.server_address!r}: more wait until one ends"),
+    events.LimitRelieved: (INFO, "half of the {e.connections} requests at {e.server_address!r} have ended"),
     events.VerifyFailed: (
         ERROR,
         "verify raised {e.error!r} for {e.client_address!r}, which is refused",

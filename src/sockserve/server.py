@@ -8,13 +8,14 @@ from typing import Any, Generic, Self, TypeAlias, TypeVar
 import attrs
 
 from ._serving.background import Background
-from ._serving.composition import check_composition, check_deadlines
+from ._serving.composition import check_bounds, check_composition
 from ._serving.core import ServerCore
 from ._serving.lifecycle import Lifecycle
 from ._serving.together import serve, serve_on
 from ._validators import callable_or_none, optional_seconds, seconds
 from .abc import Handler, Strategy, Transport
 from .deadlines import Deadlines
+from .limits import Limits
 from .observers import Emitter, Observer, log_events
 from .stats import Measurements, RowInfo, ServerState, Stats
 
@@ -41,6 +42,7 @@ class Server(Generic[R, A]):
         transport: How requests arrive.
         strategy: Where they run.
         handler: What answers them: called with (request, client_address, server).
+        limits: How many requests are taken at a time, and what happens to more: all, unless told otherwise.
         deadlines: How long a connection may take: 10 seconds for a TLS handshake, unless told otherwise.
         verify: Called in the loop's thread with (request, client_address); false refuses the request. None: all
             are served.
@@ -64,6 +66,7 @@ class Server(Generic[R, A]):
     transport: Transport[R, A] = attrs.field(on_setattr=attrs.setters.frozen)
     strategy: Strategy = attrs.field(on_setattr=attrs.setters.frozen)
     handler: Handler[R, A] = attrs.field(on_setattr=attrs.setters.frozen)
+    limits: Limits = attrs.field(default=Limits(), kw_only=True, on_setattr=attrs.setters.frozen)
     deadlines: Deadlines = attrs.field(default=Deadlines(), kw_only=True, on_setattr=attrs.setters.frozen)
     _verify: Callable[[R, A], bool] | None = attrs.field(
         alias="verify", default=None, kw_only=True, validator=callable_or_none
@@ -78,8 +81,10 @@ class Server(Generic[R, A]):
 
     def __attrs_post_init__(self) -> None:
         check_composition(self.transport, self.strategy, self.handler, self._observer)
-        check_deadlines(self.deadlines)
-        self._core = ServerCore(self, self.handler, self._verify, Emitter(self._observer), self.deadlines)
+        check_bounds(self.limits, self.deadlines)
+        self._core = ServerCore(
+            self, self.handler, Emitter(self._observer), self.limits, self.deadlines, self._verify
+        )
         self._life = Lifecycle(self.__repr__, self.transport, self.strategy, self._core)
 
     # Life.

@@ -48,7 +48,7 @@ class Stats:
         active: Not ended yet.
         finished: Ended well, or by a peer that went away.
         failed: Ended by an error of the handler, by the death of its process, or never started.
-        refused: Turned away: by ``verify``, or as a datagram that was too long.
+        refused: Turned away: by ``verify``, by `Limits`, or as a datagram that was too long.
     """
 
     accepted: int
@@ -106,7 +106,8 @@ class Measurements:
         events: How often each kind of event has happened, by the name of its class in `sockserve.events`:
             `Accepted` and `Finished` are left out, since `Stats` has them. What happens in a forked child is not
             seen here.
-        full: Whether the strategy can take nothing at the moment: clients wait in the kernel's queue.
+        full: Whether nothing can be taken at the moment, since the strategy is full or a limit reached: clients
+            wait in the kernel's queue.
         queued: Clients in the kernel's queue: those of TCP on Linux; None where the system does not tell.
         dropped: Datagrams for which there was no room in the socket's buffer, on Linux; None where the system does
             not tell, and for connections.

@@ -21,6 +21,7 @@ from sockserve import (
     ForkStrategy,
     InetAddress,
     LengthPrefixed,
+    Limits,
     Lines,
     Lock,
     MessageHandler,
@@ -196,6 +197,9 @@ tls = Server(TlsTransport(TcpTransport(ADDRESS), context), ThreadStrategy(), Sec
 assert_type(tls, Server[ssl.SSLSocket, InetAddress])
 assert_type(tls.address, InetAddress)
 assert_type(tls.deadlines, Deadlines)
+assert_type(tls.limits, Limits)
+Server(TcpTransport(ADDRESS), SyncStrategy(), Files, limits=Limits(connections=10, per_peer=1, overload=b"busy"))
+Limits(overload="close")
 assert_type(TlsTransport(UnixStreamTransport("s"), context), TlsTransport[UnixAddress])
 Server(TlsTransport(TcpTransport(ADDRESS), context), SyncStrategy(), Files, deadlines=Deadlines(handshake=None))
 Server(TlsTransport(TcpTransport(ADDRESS), lambda: context), SyncStrategy(), Upper)

@@ -11,6 +11,7 @@ from sockserve import (
     Delimited,
     InetAddress,
     LengthPrefixed,
+    Limits,
     Lines,
     Lock,
     MessageHandler,
@@ -70,6 +71,11 @@ Server(tcp, sync, Stream, log_events)  # E: call-arg  # E: arg-type
 Server(tcp, sync, Stream, verify=verify_unix)  # E: arg-type
 Server(tcp, sync, Stream, deadlines=None)  # E: arg-type
 Server(tcp, sync, Stream, deadlines=10.0)  # E: arg-type
+Server(tcp, sync, Stream, limits=100)  # E: arg-type
+Limits(100)  # E: call-arg
+Limits(connections="100")  # E: arg-type
+Limits(overload="reset")  # E: arg-type
+Limits().connections = 5  # E: misc
 Deadlines(10.0)  # E: call-arg
 Deadlines(handshake="10")  # E: arg-type
 Deadlines(handshakes=10.0)  # E: call-arg

@@ -3,9 +3,10 @@
 from ..deadlines import Deadlines
 from ..errors import CompositionError, OptionTypeError
 from ..handlers import handler_name, serves_streams
+from ..limits import Limits
 from ..messages._checks import check_messages
 
-__all__ = ("check_composition", "check_deadlines")
+__all__ = ("check_bounds", "check_composition")
 
 _SIGNATURE = "Server(transport, strategy, handler)"
 
@@ -59,14 +60,16 @@ def _check_kind(transport: object, handler: object) -> None:
     )
 
 
-def check_deadlines(deadlines: object) -> None:
+def check_bounds(limits: object, deadlines: object) -> None:
     """
-    Refuse what is no `Deadlines`, and those of its limits that nothing keeps yet.
+    Refuse what are no `Limits` or `Deadlines`, and those of the latter that nothing keeps yet.
 
     Raises:
-        OptionTypeError: It is something else.
+        OptionTypeError: One is something else.
         CompositionError: ``idle`` or ``total`` is set.
     """
+    if not isinstance(limits, Limits):
+        raise OptionTypeError(f"Server: limits must be such as Limits(connections=1000), not {limits!r}")
     if not isinstance(deadlines, Deadlines):
         raise OptionTypeError(f"Server: deadlines must be such as Deadlines(handshake=10.0), not {deadlines!r}")
     for name in ("idle", "total"):

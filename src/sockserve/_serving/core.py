@@ -24,12 +24,13 @@ from ..events import (
     PeerGone,
     Refused,
     TlsFailed,
-    VerifyFailed,
 )
 from ..handlers import handler_name
+from ..limits import Limits
 from ..messages._driving import Messages
 from ..observers import Emitter
 from ..stats import Stats
+from .admission import Admission
 from .measures import Measures
 
 if TYPE_CHECKING:
@@ -59,13 +60,12 @@ class ServerCore(Generic[R, A]):
 
     server: "Server[R, A]"
     handler: Handler[R, A]
-    verify: Callable[[R, A], bool] | None
     emitter: Emitter
+    limits: Limits
     deadlines: Deadlines
+    _verify: Callable[[R, A], bool] | None
     listeners: tuple[Listener[R, A], ...] = ()
     address: A | None = None
-    #: Called, in any thread, when the last request in flight has ended.
-    on_idle: Callable[[], object] | None = None
     #: What a forked child calls to let go of the parent's things; set while a loop serves.
     leave_in_child: tuple[Callable[[], object], ...] = ()
     #: Where a forked child sends its wish to stop.
@@ -74,6 +74,11 @@ class ServerCore(Generic[R, A]):
     pid: int = 0
     answer: Callable[..., object] = attrs.field(init=False)  # type: ignore[explicit-any]  # see Serving
     converse: Callable[[AnyArrival], Conversation] | None = attrs.field(init=False, default=None)
+    admission: Admission[R, A] = attrs.field(init=False)
+    # Called, in any thread, with each request that has ended.
+    _at_ends: tuple[Callable[[AnyArrival], object], ...] = attrs.field(init=False, default=())
+    # None where nothing is to be decided: then arrivals are not asked about.
+    _admits: Callable[[Arrival[R, A]], bool] | None = attrs.field(init=False)
     # Reentrant: a signal handler may ask for the stats while this thread counts.
     _lock: threading.RLock = attrs.field(init=False, factory=threading.RLock)
     _jobs: set[AnyArrival] = attrs.field(init=False, factory=set)
@@ -93,6 +98,18 @@ class ServerCore(Generic[R, A]):
         messages = Messages.of(self.handler)
         if messages is not None:
             self.answer, self.converse = messages.answer, messages.converse
+        self.admission = Admission(self, self.limits, self._verify)
+        self._admits = self.admission.admits if self.admission.needed else None
+        self.forget_at_ends()
+
+    def call_at_ends(self, hook: Callable[[AnyArrival], object]) -> None:
+        """Call *hook* with each request that has ended, in whatever thread, until `forget_at_ends`."""
+        self._at_ends += (hook,)
+
+    def forget_at_ends(self) -> None:
+        """Call nobody any more at the ends of requests, but who counts them all the time."""
+        census = self.admission.census
+        self._at_ends = () if census is None else (census.leave,)
 
     def ask_observer(self, now: float) -> None:
         """Ask what the observer wants, before a batch of requests: again after a while, it may change its mind."""
@@ -137,6 +154,9 @@ class ServerCore(Generic[R, A]):
         self.measures = self.emitter.measures = None  # as the lock
         self._accepted -= len(self._jobs)
         self._jobs = set()
+        self.admission = Admission(self, self.limits, self._verify)
+        self._admits = self.admission.admits if self.admission.needed else None
+        self.forget_at_ends()
 
     @property
     def active(self) -> int:
@@ -169,8 +189,8 @@ class ServerCore(Generic[R, A]):
             return Stats(accepted, len(active), finished, self._failed, self._refused)
 
     def admit(self, runner: Runner, arrival: Arrival[R, A]) -> None:
-        """Verify an arrival and hand it to *runner*."""
-        if self.verify is not None and not self._verified(self.verify, arrival):
+        """Hand an arrival to *runner*, if it is to be served."""
+        if self._admits is not None and not self._admits(arrival):
             return
         number = self._accepted + 1
         arrival.admit(self, number)
@@ -190,33 +210,12 @@ class ServerCore(Generic[R, A]):
                     NotStarted(server_address=self.address, client_address=arrival.client_address, error=error)
                 )
 
-    def _verified(self, verify: Callable[[R, A], bool], arrival: Arrival[R, A]) -> bool:
-        try:
-            if verify(arrival.request, arrival.client_address):
-                return True
-        except Exception as error:  # noqa: BLE001 - reported, and the server goes on
-            self._refuse(
-                arrival,
-                VerifyFailed(server_address=self.address, client_address=arrival.client_address, error=error),
-            )
-            return False
-        self._refuse(
-            arrival,
-            Refused(server_address=self.address, client_address=arrival.client_address, reason="verify"),
-        )
-        return False
-
-    def _refuse(self, arrival: Arrival[R, A], event: Event) -> None:
-        arrival.finish()
-        self._count_refused(event)
-
     def truncated(self, error: DatagramTruncated) -> None:
         """Count and report a datagram that was too long."""
-        self._count_refused(
-            Refused(server_address=self.address, client_address=error.client_address, reason=str(error))
-        )
+        self.refused(Refused(server_address=self.address, client_address=error.client_address, reason=str(error)))
 
-    def _count_refused(self, event: Event) -> None:
+    def refused(self, event: Event) -> None:
+        """Count and report what was turned away."""
         with self._lock:
             self._refused += 1
         if self.wants(type(event)):
@@ -231,9 +230,8 @@ class ServerCore(Generic[R, A]):
                 if job in self._jobs:  # else it has been counted: something went wrong after its end, too
                     self._jobs.discard(job)
                     self._failed += 1
-        on_idle = self.on_idle  # once: the loop may take it away at any time
-        if on_idle is not None and not self._jobs:
-            on_idle()
+        for hook in self._at_ends:
+            hook(job)
 
     def finished(self, job: AnyArrival, /, *, ok: bool, duration: float) -> None:
         """See `Serving.finished`."""
@@ -294,6 +292,6 @@ class ServerCore(Generic[R, A]):
         self.relay = relay
         self.measures = self.emitter.measures = None  # nobody looks at it here
         self.pid = os.getpid()
-        self.on_idle = None
+        self._at_ends = ()  # who counts does so in the parent
         for leave in self.leave_in_child:
             leave()

@@ -98,7 +98,7 @@ class Lifecycle(Generic[R, A]):
         measures = self.core.measure()
         runner = None if self._started is None else self._started.runner
         listener = None if self._closed else self._listener
-        return measures.taken_with(runner, listener)
+        return measures.taken_with(runner, listener, at_limit=self.core.admission.at_limit)
 
     def open(self) -> None:
         """See `Server.listen`."""

@@ -79,8 +79,13 @@ class Measures:
             self._has_turns = True
             runner.time_turns(self.turns.add)
 
-    def taken_with(self, runner: Runner | None, listener: Listener[object, object] | None) -> Measurements:
-        """Return all that was measured, and how *runner* and the open *listener*, if there are any, stand now."""
+    def taken_with(
+        self, runner: Runner | None, listener: Listener[object, object] | None, *, at_limit: bool
+    ) -> Measurements:
+        """
+        Return all that was measured, and how *runner* and the open *listener*, if there are any, stand now;
+        *at_limit* is whether as many requests are in flight as may be.
+        """
         self.time_turns(runner)
         queued = dropped = None
         if listener is not None and listener.stream:
@@ -92,7 +97,7 @@ class Measures:
                 durations=self._durations.distribution(),
                 turns=self.turns.distribution() if self._has_turns else None,
                 events=dict(self.events),
-                full=runner is not None and runner.full,
+                full=at_limit or (runner is not None and runner.full),
                 queued=queued,
                 dropped=dropped,
             )

@@ -10,6 +10,7 @@ import attrs
 from .._loop.acceptor import Acceptor
 from .._loop.loop import EventLoop
 from ..abc import Arrival, LoopRunner, Runner, Timer
+from ..abc._arrival import AnyArrival
 from ..errors import ServerStateError
 from ..events import Drained, Draining
 from .core import ServerCore
@@ -75,6 +76,7 @@ class Service(Generic[R, A]):
     _timers: list[Timer] = attrs.field(init=False, factory=list)
     _cadence: Timer | None = attrs.field(init=False, default=None)
     _drain_until: float | None = attrs.field(init=False, default=None)
+    _awaits_idle: bool = attrs.field(init=False, default=False)
     _late: bool = attrs.field(init=False, default=False)
 
     @property
@@ -86,12 +88,13 @@ class Service(Generic[R, A]):
         """Begin to accept."""
         # Called for each request: where none are counted, without a detour.
         counts = self.limit is not None
+        runner = self.core.admission.enter(self.loop, self.runner)
         for listener in self.core.listeners:
             acceptor = Acceptor(
                 loop=self.loop,
                 core=self.core,
                 listener=listener,
-                runner=self.runner,
+                runner=runner,
                 admit=self._admit if counts else self.core.admit,
                 truncated=self.core.truncated,
                 before_batch=self.core.ask_observer,
@@ -139,14 +142,24 @@ class Service(Generic[R, A]):
         if not isinstance(self.runner, LoopRunner):
             return True
         self.stop_accepting()
-        self.core.on_idle = self.loop.wake
+        self._call_when_idle()
         return not self.core.active
+
+    def _call_when_idle(self) -> None:
+        """Let the loop ask whether it is done when the last request in flight has ended."""
+        if not self._awaits_idle:
+            self._awaits_idle = True
+            self.core.call_at_ends(self._wake_if_idle)
+
+    def _wake_if_idle(self, _arrival: AnyArrival) -> None:
+        if not self.core.active:
+            self.loop.wake()
 
     def _drain(self, grace: float, until: float) -> None:
         """Accept nothing more, and wait until *until* at the latest."""
         if self._drain_until is None:
             self.stop_accepting()
-            self.core.on_idle = self.loop.wake
+            self._call_when_idle()
             if self.core.wants(Draining):
                 event = Draining(server_address=self.core.address, active=self.core.active, grace=grace)
                 self.core.emit(event)
@@ -181,7 +194,8 @@ class Service(Generic[R, A]):
                 self.runner.leave()
         finally:
             self.core.leave_in_child = ()
-            self.core.on_idle = None
+            self.core.forget_at_ends()
+            self.core.admission.leave()
             for timer in (*self._timers, self._cadence):
                 if timer is not None:
                     timer.cancel()
@@ -240,7 +254,12 @@ class Period:
         """For a forked child: the loop and the stream listeners of all its servers are not its own."""
         others = [self._disown_others] if len(self.services) > 1 else []
         copies = [listener.close_copy for service in self.services for listener in service.core.listeners]
-        return (self.loop.abandon, *others, *copies)
+        refused = [
+            service.core.admission.leave_in_child
+            for service in self.services
+            if isinstance(service.core.limits.overload, bytes)
+        ]
+        return (self.loop.abandon, *others, *copies, *refused)
 
     def _disown_others(self) -> None:
         for service in self.services:

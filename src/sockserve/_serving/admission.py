@@ -1,0 +1,187 @@
+"""Who is let in: the limits and ``verify``, and what becomes of the others."""
+
+import contextlib
+import socket
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import attrs
+
+from ..abc import Arrival, Job, Loop, Runner
+from ..abc._arrival import AnyArrival
+from ..events import Event, LimitReached, LimitRelieved, Refused, VerifyFailed
+from ..limits import Limits
+from .farewells import Farewells
+from .peers import Census
+
+if TYPE_CHECKING:
+    from .core import ServerCore
+
+__all__ = ("Admission",)
+
+R = TypeVar("R")
+A = TypeVar("A")
+
+
+@attrs.define(eq=False)
+class Admission(Generic[R, A]):
+    """
+    Decides on each arrival, in the loop's thread.
+
+    Args:
+        core: The server's: counts, and reports.
+        limits: How many.
+        verify: Asked about each that there is room for; None: all are welcome.
+    """
+
+    core: "ServerCore[R, A]"
+    limits: Limits
+    verify: Callable[[R, A], bool] | None
+    #: Whether there is anything to decide: else arrivals are not asked about at all.
+    needed: bool = attrs.field(init=False)
+    census: Census | None = attrs.field(init=False, default=None)
+    _farewells: Farewells | None = attrs.field(init=False, default=None)
+    #: The most requests in flight, where one more is refused.
+    _most: int | None = attrs.field(init=False, default=None)
+
+    def __attrs_post_init__(self) -> None:
+        limits = self.limits
+        if limits.per_peer is not None:
+            self.census = Census(limits.per_peer)
+        if limits.overload != "wait":
+            self._most = limits.connections
+        self.needed = not (self.census is None and self._most is None and self.verify is None)
+
+    @property
+    def at_limit(self) -> bool:
+        """Whether nothing is accepted, because as many requests are in flight as may be."""
+        limits = self.limits
+        if limits.connections is None or limits.overload != "wait":
+            return False
+        return self.core.active >= limits.connections
+
+    # A time of serving.
+
+    def enter(self, loop: Loop, runner: Runner) -> Runner:
+        """Begin on *loop*; return what is to be asked for room in place of *runner*."""
+        if isinstance(self.limits.overload, bytes):
+            self._farewells = Farewells(self.limits.overload, loop)
+        if self.limits.connections is None or self.limits.overload != "wait":
+            return runner
+        bounded = Bounded(self.limits.connections, self.core, runner, loop)
+        self.core.call_at_ends(bounded.ended)
+        return bounded
+
+    def leave(self) -> None:
+        """Let go of the loop."""
+        farewells, self._farewells = self._farewells, None
+        if farewells is not None:
+            farewells.close_all()
+
+    def leave_in_child(self) -> None:
+        """In a forked child: connections that are being turned away are the parent's."""
+        if self._farewells is not None:
+            self._farewells.close_copies()
+
+    # Deciding.
+
+    def admits(self, arrival: Arrival[R, A]) -> bool:
+        """Whether *arrival* is to be served. If not, it has been closed, counted and reported."""
+        if self._most is not None and self.core.active >= self._most:
+            self._turn_away(arrival, "connections")
+            return False
+        return self.vet(arrival)
+
+    def vet(self, arrival: Arrival[R, A]) -> bool:
+        """Decide by whom *arrival* comes from: once its client's address is known. As `admits`."""
+        if self.census is not None and not self.census.enter(arrival):
+            self._turn_away(arrival, "per_peer")
+            return False
+        welcome = False
+        try:
+            welcome = self.verify is None or self._verified(self.verify, arrival)
+        finally:
+            if not welcome and self.census is not None:
+                self.census.leave(arrival)
+        return welcome
+
+    def _verified(self, verify: Callable[[R, A], bool], arrival: Arrival[R, A]) -> bool:
+        try:
+            if verify(arrival.request, arrival.client_address):
+                return True
+        except Exception as error:  # noqa: BLE001 - reported, and the server goes on
+            event: Event = VerifyFailed(
+                server_address=self.core.address, client_address=arrival.client_address, error=error
+            )
+        except BaseException:  # Ctrl-C: it is for the server, and the connection for nobody
+            arrival.finish()
+            raise
+        else:
+            event = self._refusal(arrival, "verify")
+        arrival.finish()
+        self.core.refused(event)
+        return False
+
+    def _refusal(self, arrival: AnyArrival, reason: str) -> Refused:
+        return Refused(server_address=self.core.address, client_address=arrival.client_address, reason=reason)
+
+    def _turn_away(self, arrival: Arrival[R, A], reason: str) -> None:
+        farewells = self._farewells
+        request: object = arrival.request
+        match request:
+            case socket.socket() as sock if farewells is not None:
+                farewells.tell(sock)
+            case (_, socket.socket() as sock) if farewells is not None:
+                farewells.answer(sock, arrival.client_address)
+            case _:
+                arrival.finish()
+        self.core.refused(self._refusal(arrival, reason))
+
+
+@attrs.define(eq=False)
+class Bounded(Generic[R, A]):
+    """
+    A runner that is full, too, where so many requests are in flight.
+
+    Args:
+        most: So many.
+        core: Knows how many there are.
+        inner: The strategy's runner.
+        loop: Where nothing is accepted meanwhile.
+    """
+
+    most: int
+    core: "ServerCore[R, A]"
+    inner: Runner
+    loop: Loop
+    #: Holds something while the limit counts as reached: until half of the requests have ended. At a limit that
+    #: is reached and left with each client, every word of it would be one too many.
+    _said: list[bool] = attrs.field(init=False, factory=list)
+
+    @property
+    def full(self) -> bool:
+        """See `sockserve.abc.Runner.full`."""
+        return self.core.active >= self.most or self.inner.full
+
+    def submit(self, job: Job, /) -> None:
+        """See `sockserve.abc.Runner.submit`."""
+        self.inner.submit(job)
+        if self.core.active >= self.most and not self._said:
+            self._said.append(True)
+            if self.core.wants(LimitReached):
+                self.core.emit(LimitReached(server_address=self.core.address, connections=self.most))
+
+    def ended(self, _arrival: AnyArrival) -> None:
+        """Take note, in any thread, that a request has ended."""
+        self.loop.resume()
+        if self._said and self.core.active <= self.most // 2:
+            with contextlib.suppress(IndexError):  # another thread was quicker
+                self._said.pop()
+                if self.core.wants(LimitRelieved):
+                    self.core.emit(LimitRelieved(server_address=self.core.address, connections=self.most))
+
+    def move(self, loop: Loop, /) -> None:
+        """See `sockserve.abc.Runner.move`. Made anew for each time of serving, this one never moves."""
+
+    def close(self, deadline: float | None, /) -> None:
+        """See `sockserve.abc.Runner.close`: the server closes the inner one."""

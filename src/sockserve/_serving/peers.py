@@ -1,0 +1,83 @@
+"""Who is one peer, and how many requests of his are in flight."""
+
+import socket
+import threading
+from collections.abc import Hashable
+
+import attrs
+
+from ..abc._arrival import AnyArrival
+from ..addresses import InetAddress, UnixAddress
+
+__all__ = ("Census", "peer_of")
+
+#: The network's part of a global IPv6 address, in bytes: the least that anybody is given (RFC 6177).
+_NETWORK = 8
+#: ``::ffff:0:0/96``: IPv4 addresses in the form of IPv6 (RFC 4291, 2.5.5.2).
+_MAPPED = bytes(10) + b"\xff\xff"
+
+
+def peer_of(address: object) -> Hashable | None:
+    """Say who is behind a client's *address*: the same for all that is his; None where nobody can tell."""
+    match address:
+        case InetAddress(host, _):
+            return _of_ipv6(host) if ":" in host else host
+        case UnixAddress():
+            return address.uid
+        case (Hashable() as host, *_):  # of a transport of somebody else's, in the order of all sockets
+            return host
+        case _:
+            return None
+
+
+def _of_ipv6(host: str) -> Hashable:
+    try:
+        packed = socket.inet_pton(socket.AF_INET6, host)
+    except OSError:  # with its scope: of this link, where each host has one
+        return host
+    if packed.startswith(_MAPPED):
+        return socket.inet_ntoa(packed[len(_MAPPED) :])
+    is_global = packed[0] & 0xE0 == 0x20  # 2000::/3 (RFC 4291, 2.4); others are an organisation's own, or a link's
+    return packed[:_NETWORK] if is_global else packed
+
+
+@attrs.define(eq=False)
+class Census:
+    """
+    Counts the requests in flight of each peer. Any thread.
+
+    Args:
+        most: Of one peer.
+    """
+
+    most: int
+    _counts: dict[Hashable, int] = attrs.field(init=False, factory=dict)
+    _peers: dict[AnyArrival, Hashable] = attrs.field(init=False, factory=dict)
+    _lock: threading.Lock = attrs.field(init=False, factory=threading.Lock)
+
+    def enter(self, arrival: AnyArrival) -> bool:
+        """Count a request in; whether there is room for it. If not, it is not counted."""
+        peer = peer_of(arrival.client_address)
+        if peer is None:
+            return True
+        with self._lock:
+            number = self._counts.get(peer, 0)
+            if number >= self.most:
+                return False
+            self._counts[peer] = number + 1
+            self._peers[arrival] = peer
+        return True
+
+    def leave(self, arrival: AnyArrival) -> None:
+        """Count a request out, if it was counted in. Again: no effect."""
+        if arrival not in self._peers:
+            return
+        with self._lock:
+            peer = self._peers.pop(arrival, None)
+            if peer is None:
+                return
+            number = self._counts[peer] - 1
+            if number:
+                self._counts[peer] = number
+            else:
+                del self._counts[peer]  # memory is that of the peers of this moment
