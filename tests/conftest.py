@@ -25,12 +25,6 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.fixture(autouse=True, scope="session")
-def quick_collections() -> None:
-    """Keep what the imports made out of every later collection: each test ends with one."""
-    gc.freeze()
-
-
 @pytest.fixture(autouse=True)
 def nothing_left_behind() -> Iterator[None]:
     """No test leaves a thread, a descriptor or a child process."""
@@ -44,6 +38,7 @@ def nothing_left_behind() -> Iterator[None]:
     assert _descriptors() - descriptors == set(), "descriptors left behind"
     with pytest.raises(ChildProcessError):  # this process has no child at all
         os.waitpid(-1, os.WNOHANG)
+    gc.freeze()  # what is alive now need not be looked through after each later test: half of the suite's time
 
 
 def _descriptors() -> set[tuple[str, str]]:

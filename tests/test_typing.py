@@ -5,90 +5,100 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 
+pytestmark = pytest.mark.timeout(400)
+
+#: The errors that a checker has found.
+Found: TypeAlias = list[dict[str, object]]
+
 ROOT = Path(__file__).parent.parent
 ACCEPT, REJECT = (str(ROOT / "tests" / "typing" / name) for name in ("accept.py", "reject.py"))
-PLATFORMS = ("linux", "darwin", "win32")
+#: As mypy calls them, and as pyright does.
+PLATFORMS = {"linux": "Linux", "darwin": "Darwin", "win32": "Windows"}
 
 
-def _mypy(*arguments: str) -> list[dict[str, object]]:
-    mypy = pytest.importorskip("mypy.api")
-    text, errors, _ = mypy.run(
-        ["--config-file", str(ROOT / "mypy.ini"), "--output=json", "--no-error-summary", *arguments]
+def _run(module: str, *arguments: str) -> str:
+    pytest.importorskip(module)
+    done = subprocess.run(
+        [sys.executable, "-m", module, *arguments], capture_output=True, text=True, cwd=ROOT, check=False
     )
-    assert not errors
-    found = [json.loads(line) for line in text.splitlines()]
+    assert done.returncode in {0, 1}, done.stdout + done.stderr
+    return done.stdout
+
+
+def _mypy(platform: str, *arguments: str) -> Found:
+    settings = ("--config-file", "mypy.ini", "--output=json", "--no-error-summary", "--platform", platform)
+    text = _run("mypy", *settings, "--cache-dir", f".mypy_cache/{platform}", *arguments)
+    found: Found = [json.loads(line) for line in text.splitlines()]
     return [each for each in found if each["severity"] == "error"]
 
 
-def _pyright(*arguments: str) -> list[dict[str, object]]:
-    pytest.importorskip("pyright")
-    run = subprocess.run(
-        [sys.executable, "-m", "pyright", "--outputjson", "--pythonpath", sys.executable, *arguments],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        check=False,
-    )
-    try:
-        found: list[dict[str, object]] = json.loads(run.stdout[run.stdout.index("{") :])["generalDiagnostics"]
-    except ValueError:
-        pytest.fail(f"pyright did not run: {run.stdout}{run.stderr}")
+def _pyright(*arguments: str) -> Found:
+    text = _run("pyright", "--outputjson", "--pythonpath", sys.executable, *arguments)
+    found: Found = json.loads(text[text.index("{") :])["generalDiagnostics"]
     return [each for each in found if each["severity"] == "error"]
 
 
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("platform", PLATFORMS)
-def test_mypy_is_content_with_the_project(platform: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """src, tests and examples, strict, as for each platform. Code for others is unreachable there, and may be."""
-    monkeypatch.chdir(ROOT)
+def _mypy_thrice(platform: str) -> dict[str, Found]:
+    """Check everything; code for other platforms is unreachable, and may be. What follows is then half known."""
     more = [] if platform == sys.platform else ["--no-warn-unreachable"]
-    assert _mypy("--platform", platform, *more) == []
+    return {
+        "project": _mypy(platform, *more),
+        "accept": _mypy(platform, ACCEPT),
+        "reject": _mypy(platform, REJECT),
+    }
 
 
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("platform", ["Linux", "Darwin", "Windows"])
-def test_pyright_is_content_with_the_project(platform: str) -> None:
-    """The same for the other checker."""
-    assert _pyright("--pythonplatform", platform) == []
+Checks: TypeAlias = dict[str, Future[dict[str, Found]]]
 
 
-@pytest.mark.timeout(300)
+@pytest.fixture(scope="module")
+def checks(tmp_path_factory: pytest.TempPathFactory) -> Checks:
+    """Start all the checkers at once: they take longer than most of the suite."""
+    copy = tmp_path_factory.mktemp("typing") / "reject.py"  # the project's settings exclude it where it lies
+    copy.write_text(Path(REJECT).read_text())
+    with ThreadPoolExecutor(3) as pool:
+        found = {name: pool.submit(_mypy_thrice, name) for name in PLATFORMS}
+        for name in PLATFORMS.values():
+            found[name] = pool.submit(lambda name: {"project": _pyright("--pythonplatform", name)}, name)
+        found["pyright"] = pool.submit(lambda: {"reject": _pyright(str(copy))})
+        return found
+
+
+@pytest.mark.parametrize("platform", [*PLATFORMS, *PLATFORMS.values()])
+def test_the_checkers_are_content_with_the_project(platform: str, checks: Checks) -> None:
+    """mypy and pyright, with src, tests and examples, strict, as for each platform."""
+    assert checks[platform].result()["project"] == []
+
+
 @pytest.mark.parametrize("platform", PLATFORMS)
-def test_mypy_accepts_what_is_documented(platform: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mypy_accepts_what_is_documented(platform: str, checks: Checks) -> None:
     """Every composition that works."""
-    monkeypatch.chdir(ROOT)
-    assert _mypy("--platform", platform, ACCEPT) == []
+    assert checks[platform].result()["accept"] == []
 
 
-@pytest.mark.timeout(300)
-def test_mypy_rejects_each_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same lines with the same codes as the file says, and no other."""
-    monkeypatch.chdir(ROOT)
-    expected: Counter[tuple[int, str]] = Counter()
+def test_mypy_rejects_each_mistake(checks: Checks) -> None:
+    """The same lines with the same codes as the file says, and no other, on the platform that has it all."""
+    expected: Counter[tuple[object, object]] = Counter()
     for number, line in enumerate(Path(REJECT).read_text().splitlines(), 1):
         expected.update((number, code) for code in re.findall(r"# E: ([a-z-]+)", line))
-    found = Counter((each["line"], each["code"]) for each in _mypy(REJECT))
-    assert found == expected
+    assert Counter((each["line"], each["code"]) for each in checks["linux"].result()["reject"]) == expected
 
 
-@pytest.mark.timeout(300)
-def test_pyright_rejects_each_mistake(tmp_path: Path) -> None:
+def test_pyright_rejects_each_mistake(checks: Checks) -> None:
     """The same lines; its codes are its own."""
     lines = Path(REJECT).read_text().splitlines()
     expected = {number for number, line in enumerate(lines, 1) if "# E: " in line}
-    copy = tmp_path / "reject.py"  # the project's settings exclude it where it lies
-    copy.write_text("\n".join(lines))
-    found = {each["range"]["start"]["line"] + 1 for each in _pyright(str(copy))}  # type: ignore[index]
+    found = {each["range"]["start"]["line"] + 1 for each in checks["pyright"].result()["reject"]}  # type: ignore[index]
     assert found == expected
 
 
-@pytest.mark.timeout(300)
-def test_a_mistake_is_explained_readably(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mistake_is_explained_readably(checks: Checks) -> None:
     """mypy names the argument and both types, rather than a type variable that it cannot solve."""
-    monkeypatch.chdir(ROOT)
-    for each in _mypy(REJECT):
+    for each in checks["linux"].result()["reject"]:
         assert "Cannot infer" not in str(each["message"])
