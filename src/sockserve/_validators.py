@@ -8,7 +8,11 @@ import attrs
 
 from .errors import OptionError, OptionTypeError
 
-__all__ = ("boolean", "callable_or_none", "count", "fail", "fail_type", "seconds")
+__all__ = ("TEXT", "boolean", "callable_or_none", "count", "fail", "fail_type", "octal", "seconds")
+
+#: Where the metadata of an attrs field may have a function that reads its value from text, for the command line:
+#: called with the text, raising ValueError with what fits. Needed only where the field's type does not say how.
+TEXT = "sockserve.text"
 
 T = TypeVar("T")
 
@@ -65,3 +69,11 @@ def callable_or_none(owner: object, attribute: "attrs.Attribute[T]", value: T) -
     """Accept None and whatever can be called."""
     if value is not None and not callable(value):
         raise fail_type(owner, attribute.name, value, "something callable, or None")
+
+
+def octal(text: str) -> int:
+    """Read permission bits, which nobody writes in decimal: ``660``, ``0660``, ``0o660``."""
+    digits = text.lower().removeprefix("0o")
+    if not digits or set(digits) - set("01234567"):
+        raise ValueError("permission bits in octal, such as 660")
+    return int(digits, 8)

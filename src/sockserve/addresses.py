@@ -4,12 +4,14 @@ import os
 import socket
 from typing import NamedTuple, Self, TypeAlias
 
+from ._typing import override
+
 __all__ = ("Address", "InetAddress", "UnixAddress")
 
 
 class InetAddress(NamedTuple):
     """
-    A host and a port, for IPv4 and IPv6 alike.
+    A host and a port, for IPv4 and IPv6 alike. As text: ``127.0.0.1:80``, ``[::1]:80``.
 
     An IPv6 scope stays in the host (``fe80::1%eth0``). An IPv4 client of a listener for both families appears
     as IPv4.
@@ -17,6 +19,11 @@ class InetAddress(NamedTuple):
 
     host: str
     port: int
+
+    @override
+    def __str__(self) -> str:
+        """Write it as in a URL (RFC 3986, 3.2.2)."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 class UnixAddress(str):

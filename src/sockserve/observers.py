@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import attrs
 
 from . import events
+from .addresses import UnixAddress
 from .events import Event
 
 if TYPE_CHECKING:
@@ -54,47 +55,48 @@ class SelectiveObserver(Protocol):
         ...
 
 
-#: How each event is logged: its level and its text, in which ``e`` is the event. A peer that went away is no
-#: more than a detail; a bug in a handler is an error, with its traceback.
+#: How each event is logged: its level and its text, in which ``e`` is the event, ``server`` and ``client`` its
+#: addresses for people. A peer that went away is no more than a detail; a bug in a handler is an error, with its
+#: traceback.
 _ROWS: dict[type[Event], tuple[int, str]] = {
-    events.Listening: (INFO, "listening at {e.server_address!r}"),
-    events.Closed: (INFO, "closed {e.server_address!r}"),
-    events.Accepted: (DEBUG, "accepted {e.client_address!r}"),
-    events.Refused: (INFO, "refused {e.client_address!r}: {e.reason}"),
-    events.LimitReached: (WARNING, "{e.connections} requests at {e.server_address!r}: more wait until one ends"),
-    events.LimitRelieved: (INFO, "half of the {e.connections} requests at {e.server_address!r} have ended"),
+    events.Listening: (INFO, "listening at {server}"),
+    events.Closed: (INFO, "closed {server}"),
+    events.Accepted: (DEBUG, "accepted {client}"),
+    events.Refused: (INFO, "refused {client}: {e.reason}"),
+    events.LimitReached: (WARNING, "{e.connections} requests at {server}: more wait until one ends"),
+    events.LimitRelieved: (INFO, "half of the {e.connections} requests at {server} have ended"),
     events.VerifyFailed: (
         ERROR,
-        "verify raised {e.error!r} for {e.client_address!r}, which is refused",
+        "verify raised {e.error!r} for {client}, which is refused",
     ),
-    events.NotStarted: (ERROR, "could not start the request of {e.client_address!r}: {e.error!r}"),
-    events.TlsFailed: (INFO, "no TLS with {e.client_address!r}: {e.reason}"),
-    events.Finished: (DEBUG, "finished {e.client_address!r} after {e.duration:.6f} s, ok={e.ok}"),
-    events.HandlerFailed: (ERROR, "{e.handler} failed for {e.client_address!r}: {e.error!r}"),
+    events.NotStarted: (ERROR, "could not start the request of {client}: {e.error!r}"),
+    events.TlsFailed: (INFO, "no TLS with {client}: {e.reason}"),
+    events.Finished: (DEBUG, "finished {client} after {e.duration:.6f} s, ok={e.ok}"),
+    events.HandlerFailed: (ERROR, "{e.handler} failed for {client}: {e.error!r}"),
     events.HandlerSlow: (
         WARNING,
-        "{e.handler} held all others for {e.duration:.3f} s, serving {e.client_address!r}, until {e.where}",
+        "{e.handler} held all others for {e.duration:.3f} s, serving {client}, until {e.where}",
     ),
     events.RequestAbandoned: (
         ERROR,
-        "{e.handler}, serving {e.client_address!r}, ignored the end of the server, and is abandoned",
+        "{e.handler}, serving {client}, ignored the end of the server, and is abandoned",
     ),
-    events.MessageRefused: (INFO, "closing the connection of {e.client_address!r}: {e.error}"),
-    events.MessageDropped: (DEBUG, "dropped {e.size} bytes of {e.client_address!r}, a message without its end"),
-    events.PeerGone: (DEBUG, "{e.client_address!r} went away: {e.error!r}"),
-    events.AcceptFailed: (DEBUG, "an arrival was lost at {e.server_address!r}: {e.error!r}"),
+    events.MessageRefused: (INFO, "closing the connection of {client}: {e.error}"),
+    events.MessageDropped: (DEBUG, "dropped {e.size} bytes of {client}, a message without its end"),
+    events.PeerGone: (DEBUG, "{client} went away: {e.error!r}"),
+    events.AcceptFailed: (DEBUG, "an arrival was lost at {server}: {e.error!r}"),
     events.AcceptPaused: (
         WARNING,
-        "cannot accept at {e.server_address!r} ({e.error!r}); trying every {e.seconds} s",
+        "cannot accept at {server} ({e.error!r}); trying every {e.seconds} s",
     ),
-    events.AcceptResumed: (INFO, "accepting again at {e.server_address!r}"),
+    events.AcceptResumed: (INFO, "accepting again at {server}"),
     events.ForkedBesideThreads: (
         WARNING,
         "forking while {e.threads} other threads run: locks that they hold stay held in the child",
     ),
     events.ChildDied: (
         ERROR,
-        "process {e.pid}, which served {e.client_address!r}, ended with status {e.status}",
+        "process {e.pid}, which served {client}, ended with status {e.status}",
     ),
     events.Draining: (INFO, "draining {e.active} requests for at most {e.grace} s"),
     events.Drained: (INFO, "drained, {e.aborted} requests were aborted"),
@@ -117,21 +119,46 @@ def _get_logger() -> "Callable[[str], logging.Logger] | None":
     return found
 
 
-def _write(name: str, level: int, text: str, error: BaseException | None) -> None:
+def _write(name: str, level: int, text: str, error: BaseException | None, event: Event | None = None) -> None:
     """Write to the logger of this name, or to stderr as logging does for programs that have not configured it."""
+    text = _printable(text)
     get_logger = _get_logger()
     if get_logger is not None:
-        get_logger(name).log(level, "%s", text, exc_info=error)
+        get_logger(name).log(level, "%s", text, exc_info=error, extra=None if event is None else {"event": event})
     elif level >= WARNING and sys.stderr is not None:
         sys.stderr.write(text + "\n")
         if error is not None:
             sys.__excepthook__(type(error), error, error.__traceback__)
 
 
+def text_of(event: Event) -> str:
+    """Say for people what has happened."""
+    text = _ROWS.get(type(event), _OTHERS)[1]
+    client = _shown(getattr(event, "client_address", None))
+    return text.format(e=event, server=_shown(event.server_address), client=client)
+
+
+def _shown(address: object) -> str:
+    """Give an address as it is typed: ``127.0.0.1:80``, a path, ``@name`` where that is abstract."""
+    text = str(address)
+    if isinstance(address, UnixAddress):
+        return f"@{text[1:]}" if address.abstract else text or "an unnamed socket"
+    return text
+
+
+def _printable(text: str) -> str:
+    """Keep a peer that chooses its own address, as one on a Unix socket does, from writing lines of its own."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+
+
 @attrs.frozen
 class LogEvents:
     """
     An observer that writes each event to a logger, at a level that fits the event.
+
+    The record has the event itself as its attribute ``event``: `sockserve.logs` makes structured lines of it.
 
     Args:
         name: Of the logger. An event whose level it does not let through is not even made.
@@ -149,9 +176,9 @@ class LogEvents:
 
     def __call__(self, event: Event) -> None:
         """Write *event*, with the traceback where it carries a handler's error."""
-        level, text = _ROWS.get(type(event), _OTHERS)
+        level = _ROWS.get(type(event), _OTHERS)[0]
         error = event.error if isinstance(event, events.HandlerFailed | events.VerifyFailed) else None
-        _write(self.name, level, text.format(e=event), error)
+        _write(self.name, level, text_of(event), error, event)
 
 
 #: What servers use unless told otherwise: ``logging.getLogger("sockserve")``.

@@ -4,12 +4,12 @@ import socket
 
 import attrs
 
-from .._validators import callable_or_none, count
+from .._validators import TEXT, callable_or_none, count, octal
 from ..abc import Configure
 from ..addresses import RawAddress, UnixAddress, unix_address
 from ._datagram import DatagramListener
 from ._udp import MAX_PACKET_SIZE
-from ._unix_path import bind_unix, check_mode, check_path, check_platform
+from ._unix_path import bind_unix, check_mode, check_path, check_platform, path_from_text
 
 __all__ = ("UnixDatagramTransport",)
 
@@ -33,8 +33,8 @@ class UnixDatagramTransport:
         CompositionError: The platform has no Unix sockets.
     """
 
-    path: str = attrs.field(converter=check_path)
-    mode: int | None = attrs.field(default=None, validator=check_mode, kw_only=True)
+    path: str = attrs.field(converter=check_path, metadata={TEXT: path_from_text})
+    mode: int | None = attrs.field(default=None, validator=check_mode, kw_only=True, metadata={TEXT: octal})
     max_packet_size: int = attrs.field(default=MAX_PACKET_SIZE, validator=count(1), kw_only=True)
     configure: Configure | None = attrs.field(default=None, validator=callable_or_none, kw_only=True)
 

@@ -21,7 +21,7 @@ import attrs
 from .._validators import fail, fail_type
 from ..errors import CompositionError, ListenError
 
-__all__ = ("OwnFile", "bind_unix", "check_mode", "check_path")
+__all__ = ("OwnFile", "bind_unix", "check_mode", "check_path", "path_from_text")
 
 #: Bytes of sockaddr_un.sun_path, with its final NUL: 108 on Linux (unix(7)), 104 on the BSDs and macOS.
 SUN_PATH = 108 if sys.platform == "linux" else 104
@@ -51,6 +51,11 @@ def check_path(path: str | os.PathLike[str]) -> str:
     if (length := len(os.fsencode(text))) > room:
         raise fail("path", "it", text, f"at most {room} bytes long (it has {length}); choose a shorter folder")
     return text
+
+
+def path_from_text(text: str) -> str:
+    """Read a path from text that cannot hold a NUL: ``@name`` is the abstract name, ``./@name`` a file."""
+    return f"\0{text[1:]}" if text.startswith("@") else text
 
 
 def check_mode(owner: object, attribute: "attrs.Attribute[int | None]", value: object) -> None:

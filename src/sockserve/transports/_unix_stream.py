@@ -6,11 +6,11 @@ import struct
 
 import attrs
 
-from .._validators import callable_or_none, count
+from .._validators import TEXT, callable_or_none, count, octal
 from ..abc import Configure
 from ..addresses import RawAddress, UnixAddress, unix_address
 from ._stream import StreamListener
-from ._unix_path import bind_unix, check_mode, check_path, check_platform
+from ._unix_path import bind_unix, check_mode, check_path, check_platform, path_from_text
 
 __all__ = ("UnixStreamTransport",)
 
@@ -33,8 +33,8 @@ class UnixStreamTransport:
         CompositionError: The platform has no Unix sockets.
     """
 
-    path: str = attrs.field(converter=check_path)
-    mode: int | None = attrs.field(default=None, validator=check_mode, kw_only=True)
+    path: str = attrs.field(converter=check_path, metadata={TEXT: path_from_text})
+    mode: int | None = attrs.field(default=None, validator=check_mode, kw_only=True, metadata={TEXT: octal})
     backlog: int = attrs.field(default=socket.SOMAXCONN, validator=count(0), kw_only=True)
     configure: Configure | None = attrs.field(default=None, validator=callable_or_none, kw_only=True)
 

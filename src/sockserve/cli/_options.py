@@ -1,0 +1,209 @@
+"""The arguments of ``sockserve serve``: what there is to type, and what it means."""
+
+import argparse
+import math
+from collections.abc import Iterable, Sequence
+from typing import NoReturn
+
+import attrs
+
+from .._named.parts import argument_docs, options_of
+from .._named.registry import STRATEGIES, TRANSPORTS, names, nearest
+from .._typing import override
+from ..deadlines import Deadlines
+from ._usage import UsageError
+
+__all__ = ("Listen", "Parser", "ServeOptions", "add_serve_arguments", "serve_options")
+
+#: Seconds of grace: `docker stop` kills after 10, systemd after 90, Kubernetes after 30.
+GRACE = 10.0
+
+#: Values whose fields are options, as ``--deadline-idle 60``: the prefix of each, and the class.
+VALUES: dict[str, type] = {"deadline": Deadlines}
+
+
+@attrs.frozen
+class Listen:
+    """One listener: the transport's name, and its address with options, as typed."""
+
+    transport: str
+    text: str
+
+
+@attrs.frozen(kw_only=True)
+class ServeOptions:
+    """What ``sockserve serve`` was told, each value as typed where its meaning is decided later."""
+
+    handler: str
+    listen: tuple[Listen, ...]
+    strategy: str
+    settings: tuple[str, ...]
+    values: dict[str, dict[str, str]]
+    tls_cert: str | None
+    tls_key: str | None
+    grace: float
+    log_format: str | None
+    log_level: str | None
+
+
+class Parser(argparse.ArgumentParser):
+    """Says in one line what is wrong, and what was probably meant by an option that there is not."""
+
+    @override
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message)
+
+    def refuse(self, extras: Sequence[str], known: Iterable[str]) -> None:
+        """Refuse what no option has taken."""
+        if not extras:
+            return
+        word = extras[0].partition("=")[0]
+        if word.startswith("-"):
+            said = nearest(word, known)
+            raise UsageError(f"there is no option {word}{said if 'did you mean' in said else ''}")
+        raise UsageError(f"{word!r} is one argument too many: options begin with --, and there is one handler")
+
+
+class _Listening(argparse.Action):
+    """Append to the one list of listeners, in the order in which they were typed."""
+
+    @override
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[object] | None,
+        option_string: str | None = None,
+    ) -> None:
+        found: list[Listen] = getattr(namespace, "listen", None) or []
+        found.append(Listen(self.dest, str(values or "")))
+        namespace.listen = found
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not math.isfinite(value) or value < 0:
+        raise argparse.ArgumentTypeError(f"seconds, not below 0, are meant, not {text!r}")
+    return value
+
+
+def add_serve_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add everything that ``sockserve serve`` takes."""
+    parser.add_argument(
+        "handler",
+        metavar="module:Handler",
+        help="what answers: a handler class, a function of (request, client_address, server), or a handler of the "
+        "standard library such as http.server:SimpleHTTPRequestHandler. The current folder can be imported from",
+    )
+    _add_listeners(parser.add_argument_group("where requests come from (any number, on one loop)", _ADDRESSES))
+    _add_strategy(parser.add_argument_group("where they run"))
+    tls = parser.add_argument_group("TLS, on every listener of connections but those with ,tls=false")
+    tls.add_argument("--tls-cert", metavar="FILE", help="the certificate, and those that lead to its root (PEM)")
+    tls.add_argument("--tls-key", metavar="FILE", help="its private key; left out: in the certificate's file")
+    _add_values(
+        parser.add_argument_group("how long a connection may take, in seconds; none: no limit"), "deadline"
+    )
+    _add_stopping(parser.add_argument_group("stopping and logs"))
+
+
+_ADDRESSES = (
+    "Options of a listener follow its address, such as --unix /run/upper.sock,mode=660:\n"
+    "`sockserve list` shows them. Two commas stand for one in an address."
+)
+
+_LISTENERS = {
+    "tcp": ("HOST:PORT", "connections over TCP: 127.0.0.1:9000, [::1]:9000, or :9000 for every interface"),
+    "udp": ("HOST:PORT", "datagrams over UDP"),
+    "unix": ("PATH", "connections at a Unix socket; @name is an abstract name"),
+    "unix-datagram": ("PATH", "datagrams at a Unix socket"),
+    "fd": ("NUMBER", "an open descriptor of a listening or bound socket, from a parent process"),
+}
+
+
+def _add_listeners(group: "argparse._ArgumentGroup") -> None:
+    for name in (*_LISTENERS, *sorted(set(names(TRANSPORTS)) - set(_LISTENERS))):
+        metavar, text = _LISTENERS.get(name, ("ADDRESS", f"the registered transport {name}"))
+        group.add_argument(f"--{name}", action=_Listening, dest=name, metavar=metavar, help=text)
+    group.add_argument(
+        "--systemd",
+        action=_Listening,
+        dest="systemd",
+        nargs="?",
+        metavar="NAME",
+        help="the sockets that systemd hands over (LISTEN_FDS), or those of this FileDescriptorName alone",
+    )
+
+
+def _add_strategy(group: "argparse._ArgumentGroup") -> None:
+    group.add_argument(
+        "--strategy",
+        default="thread",
+        metavar="NAME",
+        help=f"one of {', '.join(names(STRATEGIES))} (thread, unless told otherwise)",
+    )
+    group.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        dest="settings",
+        metavar="NAME=VALUE",
+        help="an option of the strategy, such as daemon=true; `sockserve list` shows them",
+    )
+
+
+def _add_values(group: "argparse._ArgumentGroup", prefix: str) -> None:
+    """Add an option for each field of a class of `VALUES`, explained by its docstring."""
+    docs = argument_docs(VALUES[prefix])
+    for name, option in options_of(VALUES[prefix]).items():
+        group.add_argument(
+            f"--{prefix}-{name.replace('_', '-')}",
+            dest=f"{prefix}.{name}",
+            metavar="VALUE",
+            help=f"{docs.get(name, name).split('. ')[0].rstrip('.')} ({option.default})".replace("%", "%%"),
+        )
+
+
+def _add_stopping(group: "argparse._ArgumentGroup") -> None:
+    group.add_argument(
+        "--grace",
+        type=_seconds,
+        default=GRACE,
+        metavar="SECONDS",
+        help=f"how long requests in flight have to finish at the first Ctrl-C or SIGTERM ({GRACE:g}); the second "
+        "ends them at once",
+    )
+    group.add_argument(
+        "--log-format",
+        choices=("text", "json"),
+        help="of the lines on stderr (text, unless the handler's module has configured logging)",
+    )
+    group.add_argument(
+        "--log-level",
+        choices=("debug", "info", "warning", "error"),
+        help="the lowest that is logged; debug has two lines for each request (info, unless as above)",
+    )
+
+
+def serve_options(found: argparse.Namespace) -> ServeOptions:
+    """Take what was parsed out of the untyped namespace."""
+    values: dict[str, dict[str, str]] = {
+        prefix: {
+            name: text for name in options_of(part) if (text := getattr(found, f"{prefix}.{name}")) is not None
+        }
+        for prefix, part in VALUES.items()
+    }
+    return ServeOptions(
+        handler=found.handler,
+        listen=tuple(getattr(found, "listen", None) or ()),
+        strategy=found.strategy,
+        settings=tuple(found.settings),
+        values=values,
+        tls_cert=found.tls_cert,
+        tls_key=found.tls_key,
+        grace=found.grace,
+        log_format=found.log_format,
+        log_level=found.log_level,
+    )

@@ -1,0 +1,145 @@
+"""``sockserve serve``: compose, listen, serve, drain."""
+
+import contextlib
+import inspect
+import logging
+import os
+import sys
+from typing import TypeAlias, cast
+
+from .. import logs
+from .._named.parts import make_strategy, options_of, read_option
+from .._named.references import resolve
+from ..abc import Handler, Strategy
+from ..deadlines import Deadlines
+from ..errors import CompositionError, ListenError, OptionError
+from ..server import AnyServer, Server, serve
+from ._listeners import transports
+from ._options import VALUES, ServeOptions
+from ._stopping import Stopper
+from ._tls import securing
+from ._usage import FAILED, OK, UsageError, one_line, refusal
+
+__all__ = ("run",)
+
+AnyHandler: TypeAlias = Handler[object, object]
+
+_log = logging.getLogger("sockserve.cli")
+
+
+def run(options: ServeOptions) -> int:
+    """
+    Serve as *options* say, until a signal, a handler or a failure ends it.
+
+    Returns:
+        The exit status. Where a handler would hold the process for ever, it does not return: the process ends.
+
+    Raises:
+        UsageError: It cannot be served; nothing is open any more.
+    """
+    try:
+        servers = compose(options)
+    except (OptionError, CompositionError) as error:
+        raise UsageError(str(error)) from error
+    logs.configure(options.log_format, options.log_level)
+
+    stopper = Stopper(servers, options.grace, _log, _leave)
+    with stopper.installed():
+        status = _serve(servers, options, stopper)
+    if any(server.stats.active for server in servers):
+        _leave(status)  # else the interpreter would wait for the threads of these requests
+    return status
+
+
+def _leave(status: int = OK) -> None:
+    """End the process, whoever else runs in it."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):  # closed, or its reader has gone
+            stream.flush()
+    os._exit(status)
+
+
+def _serve(servers: list[AnyServer], options: ServeOptions, stopper: Stopper) -> int:
+    with contextlib.ExitStack() as stack:
+        for server in servers:
+            try:
+                stack.enter_context(server)
+            except ListenError as error:
+                raise UsageError(refusal(error)) from error
+        if stopper.count:  # before there was a server to be stopped
+            return OK
+        _log.info(
+            "serving %s, strategy %s, as process %d; Ctrl-C drains", options.handler, options.strategy, os.getpid()
+        )
+        try:
+            serve(*servers)
+        except Exception:  # noqa: BLE001 - logged with its traceback, and the status says it
+            _log.exception("serving failed")
+            return FAILED
+    return OK
+
+
+def compose(options: ServeOptions) -> list[AnyServer]:
+    """
+    Make a server for each listener, with one strategy and handler.
+
+    Raises:
+        UsageError, OptionError, CompositionError: Something is wrong with it.
+    """
+    if not options.listen:
+        raise UsageError("nowhere to listen: add, for example, --tcp 127.0.0.1:9000")
+    strategy = _strategy(options)
+    handler = _handler(options.handler)
+    deadlines = cast("Deadlines", _value("deadline", options))
+    secure = securing(options.tls_cert, options.tls_key)
+    made = [transport for listen in options.listen for transport in transports(listen, secure)]
+    if secure is not None and not any(transport.stream for transport in made):
+        raise UsageError("--tls-cert has nothing to secure: no listener brings connections")
+    return [Server(transport, strategy, handler, deadlines=deadlines) for transport in made]
+
+
+def _strategy(options: ServeOptions) -> Strategy:
+    try:
+        return make_strategy(options.strategy, options.settings)
+    except (OptionError, CompositionError) as error:
+        shown = " ".join(["--strategy", options.strategy, *(f"--set {each}" for each in options.settings)])
+        raise UsageError(f"{shown}: {error}") from error
+
+
+def _value(prefix: str, options: ServeOptions) -> object:
+    known = options_of(VALUES[prefix])
+    given = options.values.get(prefix, {})
+    try:
+        return VALUES[prefix](**{name: read_option(known[name], text) for name, text in given.items()})
+    except OptionError as error:
+        shown = " ".join(f"--{prefix}-{name.replace('_', '-')} {text}" for name, text in given.items())
+        raise UsageError(f"{shown}: {error}") from error
+
+
+def _handler(reference: str) -> AnyHandler:
+    """Import the handler, from the current folder too, as `python -m` does."""
+    if os.getcwd() not in sys.path and "" not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    found = resolve(reference)
+    if isinstance(found, Server):
+        raise UsageError(f"{reference} is a whole server: run it by its own serve_forever(), or name its handler")
+    if not callable(found):
+        raise UsageError(
+            f"{reference} is {one_line(repr(found))}, and cannot be called: a handler class or function is"
+        )
+    _check_signature(reference, found)
+    return found
+
+
+def _check_signature(reference: str, handler: AnyHandler) -> None:
+    """Refuse what cannot be called with three arguments, which would else fail for each client."""
+    try:
+        signature = inspect.signature(handler)
+    except (TypeError, ValueError):
+        return  # written in C: it may be anything
+    try:
+        signature.bind("request", "client_address", "server")
+    except TypeError:
+        raise UsageError(
+            f"{reference}{signature} cannot be called with (request, client_address, server), as a handler is"
+        ) from None
