@@ -9,8 +9,9 @@ from pathlib import Path
 from types import FrameType
 
 from .cases import Case, all_cases
-from .loads import IdleProbe, LoadProbe, missing
+from .loads import missing
 from .measure import BenchmarkError, Pair, interleave
+from .probes import IdleProbe, LoadProbe
 from .report import Result, table, write_json
 from .servers import lacking
 
@@ -51,7 +52,7 @@ def _run(case: Case, rounds: int) -> Result | None:
     for probe in (case.ours, case.peer):
         needed = lacking(probe.server) if isinstance(probe, LoadProbe | IdleProbe) else None
         if needed is not None:
-            _say(f"{case.name}: skipped, there is no {needed} (pip install '.[bench]')")
+            _say(f"{case.name}: skipped, there is no {needed}")
             return None
 
     def progress(pair: Pair) -> None:

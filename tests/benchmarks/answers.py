@@ -4,10 +4,13 @@ import http.server
 
 from typing_extensions import override
 
-__all__ = ("PONG", "REQUEST_SIZE", "Hello", "dns_reply")
+__all__ = ("EACH", "PONG", "REQUEST_SIZE", "Hello", "dns_reply")
 
 #: Bytes asked for in one recv: a PING of redis-benchmark has 14.
 REQUEST_SIZE = 4096
+
+#: A byte that each PING has once, however many come together and however they are cut: kept connections count it.
+EACH = b"G"
 
 #: What a Redis server answers a PING with (RESP, simple string).
 PONG = b"+PONG\r\n"

@@ -3,9 +3,13 @@
 import attrs
 from typing_extensions import override
 
+from .load_dns import DnsPerf
+from .load_redis import RedisBenchmark
 from .load_tls import Handshakes
-from .loads import DnsPerf, IdleProbe, ImportProbe, Load, LoadProbe, RedisBenchmark, ShutdownProbe, Wrk
+from .load_wrk import Wrk
+from .loads import Load
 from .measure import Comparison, Probe
+from .probes import IdleProbe, ImportProbe, LoadProbe, ShutdownProbe
 
 __all__ = ("Case", "Target", "all_cases")
 
@@ -60,35 +64,38 @@ _QUERIES = DnsPerf()
 
 #: Name, our server, the peer's, load, share of ``--requests`` (forks take long, datagrams do not), targets.
 _LOADED: tuple[tuple[str, str, str, Load, float, tuple[Target, ...]], ...] = (
-    ("thread", "sockserve-thread", "stdlib-thread", _CONNECTIONS, 1.0, (_ratio("throughput", least=1.05),)),
-    ("thread-daemon", "sockserve-thread-daemon", "stdlib-thread-daemon", _CONNECTIONS, 1.0,
+    ("thread", "sockserve-thread-once", "stdlib-thread-once", _CONNECTIONS, 1.0,
      (_ratio("throughput", least=1.05),)),
-    ("thread-pool", "sockserve-thread-pool", "stdlib-thread", _CONNECTIONS, 1.0,
+    ("thread-daemon", "sockserve-thread-daemon-once", "stdlib-thread-daemon-once", _CONNECTIONS, 1.0,
+     (_ratio("throughput", least=1.05),)),
+    ("thread-pool", "sockserve-pool-once", "stdlib-thread-once", _CONNECTIONS, 1.0,
      (_ratio("throughput", least=1.8), _ratio("cpu", most=0.6))),
-    ("fork", "sockserve-fork", "stdlib-fork", _CONNECTIONS, 0.25, (_ratio("throughput", least=1.0),)),
-    ("selector-uvloop", "sockserve-selector-kept", "uvloop-kept", RedisBenchmark(keep=True), 10.0,
+    ("fork", "sockserve-fork-once", "stdlib-fork-once", _CONNECTIONS, 0.25, (_ratio("throughput", least=1.0),)),
+    ("selector-uvloop", "sockserve-selector-kept", "uvloop-streams-kept", RedisBenchmark(keep=True), 10.0,
      (_ratio("throughput", least=1.1), _ratio("cpu", most=0.85))),
-    ("selector-asyncio", "sockserve-selector-kept", "asyncio-kept", RedisBenchmark(keep=True), 10.0, ()),
+    ("selector-asyncio", "sockserve-selector-kept", "asyncio-streams-kept", RedisBenchmark(keep=True), 10.0, ()),
     ("selector-gevent", "sockserve-selector-kept", "gevent-kept", RedisBenchmark(keep=True), 10.0, ()),
     ("selector-lines", "sockserve-selector-lines", "gevent-lines", RedisBenchmark(keep=True, inline=True), 10.0,
      (_ratio("throughput", least=1.3), _ratio("cpu", most=0.7))),
     ("selector-1000", "sockserve-selector-kept", "stdlib-thread-kept",
      RedisBenchmark(clients=1000, keep=True), 10.0, (_ratio("throughput", least=2.0), _ratio("cpu", most=0.4))),
-    ("selector-once", "sockserve-selector", "stdlib-thread", _CONNECTIONS, 1.0,
+    ("selector-once", "sockserve-selector-once", "stdlib-thread-once", _CONNECTIONS, 1.0,
      (_ratio("throughput", least=2.5),)),
     ("selector-http", "sockserve-selector-http", "stdlib-thread-http", Wrk(), 1.0,
      (_ratio("throughput", least=1.4),)),
     ("dns-bare", "bare-dns", "stdlib-sync-dns", _QUERIES, 10.0, ()),
-    ("shim-thread", "shim-thread", "stdlib-thread", _CONNECTIONS, 1.0, (_ratio("throughput", least=1.0),)),
-    ("shim-fork", "shim-fork", "stdlib-fork", _CONNECTIONS, 0.25, (_ratio("throughput", least=1.0),)),
-    ("shim-udp", "shim-udp", "stdlib-sync-dns", _QUERIES, 10.0, (_ratio("cpu", most=1.0),)),
+    ("shim-thread", "shim-thread-once", "stdlib-thread-once", _CONNECTIONS, 1.0,
+     (_ratio("throughput", least=1.0),)),
+    ("shim-fork", "shim-fork-once", "stdlib-fork-once", _CONNECTIONS, 0.25,
+     (_ratio("throughput", least=1.0),)),
+    ("shim-udp", "shim-sync-dns", "stdlib-sync-dns", _QUERIES, 10.0, (_ratio("cpu", most=1.0),)),
     ("tls", "sockserve-pool-tls", "asyncio-tls", Handshakes(), 1.0, (_ratio("throughput", least=1.0),)),
     ("tls-selector", "sockserve-selector-tls", "asyncio-tls", Handshakes(), 1.0, ()),
     ("dns", "sockserve-sync-dns", "stdlib-sync-dns", _QUERIES, 10.0, (_ratio("cpu", most=0.8),)),
 )  # fmt: skip
 
 #: Strategies whose idle shutdown is compared with the standard library's TCPServer, and its bound in milliseconds.
-_SHUTDOWN = ("sync", "thread", "thread-pool", "fork")
+_SHUTDOWN = {"sync": "sync", "thread": "thread-once", "thread-pool": "pool-once", "fork": "fork-once"}
 _SHUTDOWN_MOST = 5.0
 
 #: What `import sockserve` may not load: none of it is needed to compose a server.
@@ -111,12 +118,12 @@ def all_cases(requests: int) -> list[Case]:
     shutdown = [
         Case(
             name=f"shutdown-{name}",
-            ours=ShutdownProbe(f"sockserve-{name}"),
+            ours=ShutdownProbe(f"sockserve-{server}"),
             peer=ShutdownProbe("stdlib-sync"),
             targets=quick,
             rounds=30,
         )
-        for name in _SHUTDOWN
+        for name, server in _SHUTDOWN.items()
     ]
     idle = Case(
         name="selector-idle",

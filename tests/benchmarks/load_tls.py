@@ -6,8 +6,8 @@ from typing import ClassVar
 
 import attrs
 
-from .loads import Outcome
-from .measure import BenchmarkError
+from .loads import Amount
+from .measure import BenchmarkError, Outcome
 
 __all__ = ("Handshakes",)
 
@@ -27,8 +27,8 @@ class Handshakes:
     tool: ClassVar[str] = "openssl"
     package: ClassVar[str] = "openssl"
 
-    def run(self, address: tuple[str, int], requests: int) -> Outcome:
-        """See `Load.run`; *requests* does not matter: the number follows from the time."""
+    def run(self, address: tuple[str, int], amount: Amount) -> Outcome:
+        """See `Load.run`; *amount* does not matter: the number follows from the time."""
         host, port = address
         command = [self.tool, "s_time", "-connect", f"{host}:{port}", "-new", "-time", str(self.seconds)]
         clients = [

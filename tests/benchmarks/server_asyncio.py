@@ -1,23 +1,48 @@
-"""asyncio's streams, on uvloop and on its own loop: handlers written as coroutines."""
+"""asyncio, on its own loop and on uvloop: streams with handlers written as coroutines, and protocols."""
 
 import asyncio
 import importlib
 import socket
 import ssl
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
-from .answers import PONG, REQUEST_SIZE
+from typing_extensions import override
 
-__all__ = ("AsyncServer", "asyncio_kept", "asyncio_tls", "uvloop_kept")
+from .answers import EACH, PONG, REQUEST_SIZE, dns_reply
+from .server_base import Forever, datagram_socket, stream_socket
 
+__all__ = ("datagrams", "protocol", "streams", "tls")
 
 _Handler: TypeAlias = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[object, object, None]]
+_Starting: TypeAlias = Coroutine[object, object, object]
 
 
 async def _kept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     try:
-        while await reader.read(REQUEST_SIZE):
+        while data := await reader.read(REQUEST_SIZE):
+            writer.write(PONG * data.count(EACH))
+            await writer.drain()
+    except ConnectionError:
+        pass
+    finally:
+        writer.close()
+
+
+async def _once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        if await reader.read(REQUEST_SIZE):
+            writer.write(PONG)
+            await writer.drain()
+    except ConnectionError:
+        pass
+    finally:
+        writer.close()
+
+
+async def _lines(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while await reader.readline():
             writer.write(PONG)
             await writer.drain()
     except ConnectionError:
@@ -35,55 +60,85 @@ async def _nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
         writer.close()
 
 
-class AsyncServer:
-    """What the benchmarks ask of a server."""
-
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, handler: _Handler = _kept, context: ssl.SSLContext | None = None
-    ) -> None:
-        self._loop = loop
-        self._handler = handler
-        self._context = context
-        self._socket = socket.create_server(("127.0.0.1", 0), backlog=socket.SOMAXCONN)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-    @property
-    def address(self) -> tuple[str, int]:
-        """Where it listens."""
-        host, port = self._socket.getsockname()
-        return host, port
-
-    def listen(self) -> None:
-        """Nothing: it listens since it was made."""
-
-    def serve_forever(self) -> None:
-        """Serve until the process ends."""
-        asyncio.set_event_loop(self._loop)
-        self._loop.run_until_complete(asyncio.start_server(self._handler, sock=self._socket, ssl=self._context))
-        self._loop.run_forever()
-
-    def shutdown(self) -> None:
-        """Not for this one."""
-        raise NotImplementedError
-
-    def server_close(self) -> None:
-        """Close the socket."""
-        self._socket.close()
+_HANDLERS: dict[str, _Handler] = {"kept": _kept, "once": _once, "lines": _lines}
 
 
-def uvloop_kept() -> AsyncServer:
-    """uvloop."""
-    uvloop: Any = importlib.import_module("uvloop")  # by name: the type checkers' environment need not have it
-    return AsyncServer(uvloop.new_event_loop())
+class _Kept(asyncio.Protocol):
+    @override
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.write = cast("asyncio.Transport", transport).write
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        self.write(PONG * data.count(EACH))
 
 
-def asyncio_kept() -> AsyncServer:
-    """asyncio's own loop."""
-    return AsyncServer(asyncio.new_event_loop())
+class _Once(asyncio.Protocol):
+    @override
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        self.transport.write(PONG)
+        self.transport.close()
 
 
-def asyncio_tls() -> AsyncServer:
-    """asyncio's own loop, with TLS."""
+class _Dns(asyncio.DatagramProtocol):
+    @override
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.send = cast("asyncio.DatagramTransport", transport).sendto
+
+    @override
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        self.send(dns_reply(data), addr)
+
+
+_PROTOCOLS: dict[str, type[asyncio.Protocol]] = {"kept": _Kept, "once": _Once}
+
+
+def _new_loop(library: str) -> asyncio.AbstractEventLoop:
+    # By name: the type checkers' environment need not have uvloop.
+    module: Any = importlib.import_module(library)
+    return cast("asyncio.AbstractEventLoop", module.new_event_loop())
+
+
+def _serving(
+    library: str, sock: socket.socket, start: Callable[[asyncio.AbstractEventLoop, socket.socket], _Starting]
+) -> Forever:
+    loop = _new_loop(library)
+
+    def run(sock: socket.socket) -> None:
+        asyncio.set_event_loop(loop)
+        started = loop.run_until_complete(start(loop, sock))
+        loop.run_forever()
+        del started  # it is kept until here: who forgets it may stop it
+
+    return Forever(sock, run)
+
+
+def streams(library: str, what: str) -> Forever:
+    """Make a server of coroutines on the loop of *library*."""
+    handler = _HANDLERS[what]
+    return _serving(library, stream_socket(), lambda _, sock: asyncio.start_server(handler, sock=sock))
+
+
+def protocol(library: str, what: str) -> Forever:
+    """Make a server of callbacks."""
+    make = _PROTOCOLS[what]
+    return _serving(library, stream_socket(), lambda loop, sock: loop.create_server(make, sock=sock))
+
+
+def datagrams(library: str) -> Forever:
+    """DNS over UDP, by callbacks."""
+    return _serving(library, datagram_socket(), lambda loop, sock: loop.create_datagram_endpoint(_Dns, sock=sock))
+
+
+def tls() -> Forever:
+    """Streams on asyncio's own loop, with TLS."""
     from tls_kit import new_context
 
-    return AsyncServer(asyncio.new_event_loop(), _nothing, new_context())
+    context = new_context()
+    return _serving(
+        "asyncio", stream_socket(), lambda _, sock: asyncio.start_server(_nothing, sock=sock, ssl=context)
+    )

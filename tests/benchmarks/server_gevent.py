@@ -1,50 +1,25 @@
-"""gevent's StreamServer, without monkey-patching: its own sockets, handlers written for it."""
+"""gevent's StreamServer and DatagramServer, without monkey-patching: handlers are given gevent's sockets."""
 
 import importlib
 import socket
+from collections.abc import Callable
 from typing import Any
 
-from .answers import PONG, REQUEST_SIZE
+from .answers import EACH, PONG, REQUEST_SIZE, Hello, dns_reply
+from .server_base import Forever, datagram_socket, stream_socket
 
-__all__ = ("GeventServer", "kept", "lines")
-
-
-class GeventServer:
-    """What the benchmarks ask of a server."""
-
-    def __init__(self, handle: Any) -> None:
-        # By name: the type checkers' environment need not have it.
-        make: Any = importlib.import_module("gevent.server").StreamServer
-        self._server = make(("127.0.0.1", 0), handle, backlog=socket.SOMAXCONN)
-
-    @property
-    def address(self) -> tuple[str, int]:
-        """Where it listens."""
-        host, port = self._server.address
-        return host, port
-
-    def listen(self) -> None:
-        """Bind and listen."""
-        self._server.init_socket()
-        self._server.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-    def serve_forever(self) -> None:
-        """Serve until the process ends."""
-        self._server.serve_forever()
-
-    def shutdown(self) -> None:
-        """Not for this one."""
-        raise NotImplementedError
-
-    def server_close(self) -> None:
-        """Close the socket."""
-        self._server.close()
+__all__ = ("datagrams", "streams")
 
 
 def _kept(sock: Any, _address: object) -> None:
     receive, send = sock.recv, sock.sendall
-    while receive(REQUEST_SIZE):
-        send(PONG)
+    while data := receive(REQUEST_SIZE):
+        send(PONG * data.count(EACH))
+
+
+def _once(sock: Any, _address: object) -> None:
+    if sock.recv(REQUEST_SIZE):
+        sock.sendall(PONG)
 
 
 def _lines(sock: Any, _address: object) -> None:
@@ -54,11 +29,35 @@ def _lines(sock: Any, _address: object) -> None:
             send(PONG)
 
 
-def kept() -> GeventServer:
-    """A greenlet for each connection; recv and sendall."""
-    return GeventServer(_kept)
+def _http(sock: Any, address: Any) -> None:
+    nobody: Any = None  # its server, which the handler does not ask for anything
+    Hello(sock, address, nobody)
 
 
-def lines() -> GeventServer:
-    """A greenlet for each connection; lines by makefile."""
-    return GeventServer(_lines)
+#: A greenlet for each connection runs one of these.
+_HANDLERS: dict[str, Callable[[Any, Any], None]] = {"kept": _kept, "once": _once, "lines": _lines, "http": _http}
+
+
+def _owned(sock: socket.socket) -> Any:
+    """Make it a socket of gevent's."""
+    # By name, here and below: the type checkers' environment need not have it.
+    gevent_socket: Any = importlib.import_module("gevent.socket")
+    return gevent_socket.socket(sock.family, sock.type, fileno=sock.detach())
+
+
+def streams(what: str) -> Forever:
+    """Make a server of connections."""
+    make: Any = importlib.import_module("gevent.server").StreamServer
+    handle = _HANDLERS[what]
+    return Forever(stream_socket(), lambda sock: make(_owned(sock), handle).serve_forever())
+
+
+def datagrams() -> Forever:
+    """DNS over UDP."""
+    make: Any = importlib.import_module("gevent.server").DatagramServer
+
+    def run(sock: socket.socket) -> None:
+        listener = _owned(sock)
+        make(listener, lambda data, address: listener.sendto(dns_reply(data), address)).serve_forever()
+
+    return Forever(datagram_socket(), run)

@@ -9,10 +9,10 @@ sys.modules["socketserver"] = socketserver
 
 from . import server_stdlib  # noqa: E402 - imports what stands there now
 
-__all__ = ["sync_dns", "thread"]
+__all__ = ["datagrams", "thread"]
 
 thread = server_stdlib.thread
-sync_dns = server_stdlib.sync_dns
+datagrams = server_stdlib.datagrams
 
 if sys.platform != "win32":
     __all__ += ["fork"]

@@ -1,13 +1,17 @@
 """The servers of sockserve, composed as shipped: stats, default observer, logging."""
 
 import socket
+from collections.abc import Callable
 
 from typing_extensions import override
 
 from sockserve import (
     BaseRequestHandler,
+    Chunks,
     ForkStrategy,
     InetAddress,
+    Lines,
+    MessageHandler,
     SelectorStrategy,
     Server,
     StreamRequestHandler,
@@ -17,22 +21,11 @@ from sockserve import (
     ThreadStrategy,
     UdpTransport,
 )
-from sockserve.abc import DatagramRequest, Strategy
+from sockserve.abc import DatagramRequest, Handler, Strategy
 
-from .answers import PONG, REQUEST_SIZE, Hello, dns_reply
+from .answers import EACH, PONG, REQUEST_SIZE, Hello, dns_reply
 
-__all__ = (
-    "fork",
-    "selector",
-    "selector_http",
-    "selector_kept",
-    "selector_lines",
-    "sync",
-    "sync_dns",
-    "thread",
-    "thread_daemon",
-    "thread_pool",
-)
+__all__ = ("datagrams", "streams")
 
 _ANYWHERE = ("127.0.0.1", 0)
 
@@ -56,16 +49,16 @@ class Dns(BaseRequestHandler[DatagramRequest, InetAddress]):
 
 
 class Kept(BaseRequestHandler[socket.socket, InetAddress]):
-    """A reply for whatever comes, until the client has gone."""
+    """A reply for each request, until the client has gone."""
 
     @override
     def handle(self) -> None:
         receive, send = self.request.recv, self.request.sendall
-        while receive(REQUEST_SIZE):
-            send(PONG)
+        while data := receive(REQUEST_SIZE):
+            send(PONG * data.count(EACH))
 
 
-class Lines(StreamRequestHandler[InetAddress]):
+class PongFiles(StreamRequestHandler[InetAddress]):
     """A reply for each line."""
 
     @override
@@ -75,55 +68,55 @@ class Lines(StreamRequestHandler[InetAddress]):
             write(PONG)
 
 
-def _tcp(strategy: Strategy) -> Server[socket.socket, InetAddress]:
-    return Server(TcpTransport(_ANYWHERE), strategy, Pong)
+class Pongs(MessageHandler):
+    """A reply for each request, message by message: what one read gave."""
+
+    framing = Chunks()
+
+    @override
+    def respond(self, message: bytes) -> bytes:
+        return PONG * message.count(EACH)
 
 
-def sync() -> Server[socket.socket, InetAddress]:
-    """One after the other."""
-    return _tcp(SyncStrategy())
+class PongLines(MessageHandler):
+    """A reply for each line, as a message."""
+
+    framing = Lines()
+
+    @override
+    def respond(self, message: bytes) -> bytes:
+        return b"+PONG\r"  # the framing's end is "\n"
 
 
-def thread() -> Server[socket.socket, InetAddress]:
-    """A thread for each connection, awaited at the end."""
-    return _tcp(ThreadStrategy())
+_HANDLERS: dict[str, Handler[socket.socket, InetAddress]] = {
+    "once": Pong,
+    "kept": Kept,
+    "lines": PongFiles,
+    "http": Hello,
+    "messages": Pongs,
+    "message-lines": PongLines,
+}
+
+#: How many threads a pool has: enough for the 50 connections that most loads keep.
+_WORKERS = 64
+
+_STRATEGIES: dict[str, Callable[[], Strategy]] = {
+    "sync": SyncStrategy,
+    "thread": ThreadStrategy,
+    "thread-daemon": lambda: ThreadStrategy(daemon=True),
+    "pool": lambda: ThreadPoolStrategy(workers=_WORKERS),
+    "pool-daemon": lambda: ThreadPoolStrategy(workers=_WORKERS, daemon=True),
+    "fork": ForkStrategy,
+    "fork-many": lambda: ForkStrategy(max_children=100),
+    "selector": SelectorStrategy,
+}
 
 
-def thread_daemon() -> Server[socket.socket, InetAddress]:
-    """A thread for each connection, not awaited."""
-    return _tcp(ThreadStrategy(daemon=True))
+def streams(strategy: str, what: str) -> Server[socket.socket, InetAddress]:
+    """Make a server of connections."""
+    return Server(TcpTransport(_ANYWHERE), _STRATEGIES[strategy](), _HANDLERS[what])
 
 
-def thread_pool() -> Server[socket.socket, InetAddress]:
-    """At most 64 threads."""
-    return _tcp(ThreadPoolStrategy(workers=64))
-
-
-def fork() -> Server[socket.socket, InetAddress]:
-    """A process for each connection."""
-    return _tcp(ForkStrategy())
-
-
-def selector() -> Server[socket.socket, InetAddress]:
-    """All connections in one thread; one request each."""
-    return _tcp(SelectorStrategy())
-
-
-def selector_kept() -> Server[socket.socket, InetAddress]:
-    """All connections in one thread; recv and sendall."""
-    return Server(TcpTransport(_ANYWHERE), SelectorStrategy(), Kept)
-
-
-def selector_lines() -> Server[socket.socket, InetAddress]:
-    """All connections in one thread; rfile and wfile."""
-    return Server(TcpTransport(_ANYWHERE), SelectorStrategy(), Lines)
-
-
-def selector_http() -> Server[socket.socket, InetAddress]:
-    """All connections in one thread; a handler of http.server."""
-    return Server(TcpTransport(_ANYWHERE), SelectorStrategy(), Hello)
-
-
-def sync_dns() -> Server[DatagramRequest, InetAddress]:
-    """DNS over UDP, one query after the other."""
-    return Server(UdpTransport(_ANYWHERE), SyncStrategy(), Dns)
+def datagrams(strategy: str) -> Server[DatagramRequest, InetAddress]:
+    """DNS over UDP."""
+    return Server(UdpTransport(_ANYWHERE), _STRATEGIES[strategy](), Dns)

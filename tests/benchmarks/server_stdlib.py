@@ -7,7 +7,7 @@ from typing import Any
 
 from typing_extensions import override
 
-from .answers import PONG, REQUEST_SIZE, Hello, dns_reply
+from .answers import EACH, PONG, REQUEST_SIZE, Hello, dns_reply
 
 _ANYWHERE = ("127.0.0.1", 0)
 
@@ -36,15 +36,25 @@ class Dns(socketserver.BaseRequestHandler):
 
 
 class Kept(socketserver.BaseRequestHandler):
-    """A reply for whatever comes, until the client has gone."""
+    """A reply for each request, until the client has gone."""
 
     request: socket.socket
 
     @override
     def handle(self) -> None:
         receive, send = self.request.recv, self.request.sendall
-        while receive(REQUEST_SIZE):
-            send(PONG)
+        while data := receive(REQUEST_SIZE):
+            send(PONG * data.count(EACH))
+
+
+class Lines(socketserver.StreamRequestHandler):
+    """A reply for each line."""
+
+    @override
+    def handle(self) -> None:
+        read, write = self.rfile.readline, self.wfile.write
+        while read(REQUEST_SIZE):
+            write(PONG)
 
 
 class _Bound(socketserver.BaseServer):
@@ -89,32 +99,30 @@ class SyncUDP(_Bound, socketserver.UDPServer):
     """UDPServer as it is."""
 
 
+_HANDLERS: dict[str, type[socketserver.BaseRequestHandler]] = {
+    "once": Pong,
+    "kept": Kept,
+    "lines": Lines,
+    "http": Hello,
+}
+
+
 def sync() -> SyncTCP:
     """One after the other."""
     return SyncTCP(_ANYWHERE, Pong)
 
 
-def thread() -> ThreadTCP:
+def thread(what: str) -> ThreadTCP:
     """A thread for each connection, awaited at the end."""
-    return ThreadTCP(_ANYWHERE, Pong)
+    return ThreadTCP(_ANYWHERE, _HANDLERS[what])
 
 
-def thread_daemon() -> ThreadDaemonTCP:
-    """A thread for each connection, not awaited."""
-    return ThreadDaemonTCP(_ANYWHERE, Pong)
+def thread_daemon(what: str) -> ThreadDaemonTCP:
+    """A thread for each connection, not awaited; with the handler of http.server this is ThreadingHTTPServer."""
+    return ThreadDaemonTCP(_ANYWHERE, _HANDLERS[what])
 
 
-def thread_kept() -> ThreadDaemonTCP:
-    """A thread for each connection, which is kept."""
-    return ThreadDaemonTCP(_ANYWHERE, Kept)
-
-
-def thread_http() -> ThreadDaemonTCP:
-    """A thread for each connection, and a handler of http.server: what ThreadingHTTPServer is."""
-    return ThreadDaemonTCP(_ANYWHERE, Hello)
-
-
-def sync_dns() -> SyncUDP:
+def datagrams() -> SyncUDP:
     """DNS over UDP, one query after the other."""
     return SyncUDP(_ANYWHERE, Dns)
 
@@ -124,6 +132,15 @@ if sys.platform != "win32":
     class ForkTCP(socketserver.ForkingMixIn, SyncTCP):
         """ForkingTCPServer."""
 
-    def fork() -> ForkTCP:
+    class ForkManyTCP(ForkTCP):
+        """ForkingTCPServer, for more connections at a time than its 40."""
+
+        max_children = 100
+
+    def fork(what: str) -> ForkTCP:
         """A process for each connection."""
-        return ForkTCP(_ANYWHERE, Pong)
+        return ForkTCP(_ANYWHERE, _HANDLERS[what])
+
+    def fork_many(what: str) -> ForkTCP:
+        """A process for each connection, of which there may be 100."""
+        return ForkManyTCP(_ANYWHERE, _HANDLERS[what])

@@ -8,52 +8,92 @@ module is imported only by the process that serves from it: nobody carries the o
 import importlib
 import importlib.util
 import json
+import shutil
 import sys
 from typing import Protocol, cast
 
 __all__ = ("SERVERS", "Served", "lacking", "make_server")
 
-#: Name → module and function. One more server: one module beside this one, and one row here.
-SERVERS: dict[str, tuple[str, str]] = {
-    "sockserve-sync": ("server_sockserve", "sync"),
-    "sockserve-thread": ("server_sockserve", "thread"),
-    "sockserve-thread-daemon": ("server_sockserve", "thread_daemon"),
-    "sockserve-thread-pool": ("server_sockserve", "thread_pool"),
-    "sockserve-fork": ("server_sockserve", "fork"),
-    "sockserve-sync-dns": ("server_sockserve", "sync_dns"),
-    "shim-thread": ("server_shim", "thread"),
-    "shim-fork": ("server_shim", "fork"),
-    "shim-udp": ("server_shim", "sync_dns"),
+#: Name → module, function, its arguments. One more server: a module beside this one, a row here. The field's are
+#: named by contestant and kind of load (see field/contestants.py).
+SERVERS: dict[str, tuple[str, ...]] = {
     "bare-dns": ("server_bare", "dns"),
-    "sockserve-selector": ("server_sockserve", "selector"),
-    "sockserve-selector-kept": ("server_sockserve", "selector_kept"),
-    "sockserve-selector-lines": ("server_sockserve", "selector_lines"),
-    "sockserve-selector-http": ("server_sockserve", "selector_http"),
-    "gevent-kept": ("server_gevent", "kept"),
-    "gevent-lines": ("server_gevent", "lines"),
-    "uvloop-kept": ("server_asyncio", "uvloop_kept"),
-    "asyncio-kept": ("server_asyncio", "asyncio_kept"),
-    "sockserve-pool-tls": ("server_tls", "pool"),
-    "sockserve-selector-tls": ("server_tls", "selector"),
-    "asyncio-tls": ("server_asyncio", "asyncio_tls"),
-    "stdlib-thread-kept": ("server_stdlib", "thread_kept"),
-    "stdlib-thread-http": ("server_stdlib", "thread_http"),
+    "c-once": ("server_c", "streams", "once"),
+    "c-kept": ("server_c", "streams", "kept"),
     "stdlib-sync": ("server_stdlib", "sync"),
-    "stdlib-thread": ("server_stdlib", "thread"),
-    "stdlib-thread-daemon": ("server_stdlib", "thread_daemon"),
-    "stdlib-fork": ("server_stdlib", "fork"),
-    "stdlib-sync-dns": ("server_stdlib", "sync_dns"),
+    "stdlib-sync-dns": ("server_stdlib", "datagrams"),
+    "stdlib-thread-once": ("server_stdlib", "thread", "once"),
+    "stdlib-thread-daemon-once": ("server_stdlib", "thread_daemon", "once"),
+    "stdlib-thread-kept": ("server_stdlib", "thread_daemon", "kept"),
+    "stdlib-thread-lines": ("server_stdlib", "thread_daemon", "lines"),
+    "stdlib-thread-http": ("server_stdlib", "thread_daemon", "http"),
+    "stdlib-fork-once": ("server_stdlib", "fork", "once"),
+    "stdlib-fork-kept": ("server_stdlib", "fork_many", "kept"),
+    "gevent-once": ("server_gevent", "streams", "once"),
+    "gevent-kept": ("server_gevent", "streams", "kept"),
+    "gevent-lines": ("server_gevent", "streams", "lines"),
+    "gevent-http": ("server_gevent", "streams", "http"),
+    "gevent-dns": ("server_gevent", "datagrams"),
+    "asyncio-streams-once": ("server_asyncio", "streams", "asyncio", "once"),
+    "asyncio-streams-kept": ("server_asyncio", "streams", "asyncio", "kept"),
+    "asyncio-streams-lines": ("server_asyncio", "streams", "asyncio", "lines"),
+    "asyncio-protocol-once": ("server_asyncio", "protocol", "asyncio", "once"),
+    "asyncio-protocol-kept": ("server_asyncio", "protocol", "asyncio", "kept"),
+    "asyncio-protocol-dns": ("server_asyncio", "datagrams", "asyncio"),
+    "asyncio-tls": ("server_asyncio", "tls"),
+    "uvloop-streams-once": ("server_asyncio", "streams", "uvloop", "once"),
+    "uvloop-streams-kept": ("server_asyncio", "streams", "uvloop", "kept"),
+    "uvloop-streams-lines": ("server_asyncio", "streams", "uvloop", "lines"),
+    "uvloop-protocol-once": ("server_asyncio", "protocol", "uvloop", "once"),
+    "uvloop-protocol-kept": ("server_asyncio", "protocol", "uvloop", "kept"),
+    "uvloop-protocol-dns": ("server_asyncio", "datagrams", "uvloop"),
+    "trio-once": ("server_trio", "streams", "once"),
+    "trio-kept": ("server_trio", "streams", "kept"),
+    "trio-dns": ("server_trio", "datagrams"),
+    "twisted-once": ("server_twisted", "streams", "once"),
+    "twisted-kept": ("server_twisted", "streams", "kept"),
+    "twisted-lines": ("server_twisted", "streams", "lines"),
+    "twisted-dns": ("server_twisted", "datagrams"),
+    "shim-thread-once": ("server_shim", "thread", "once"),
+    "shim-fork-once": ("server_shim", "fork", "once"),
+    "shim-sync-dns": ("server_shim", "datagrams"),
+    "sockserve-sync": ("server_sockserve", "streams", "sync", "once"),
+    "sockserve-sync-dns": ("server_sockserve", "datagrams", "sync"),
+    "sockserve-thread-once": ("server_sockserve", "streams", "thread", "once"),
+    "sockserve-thread-daemon-once": ("server_sockserve", "streams", "thread-daemon", "once"),
+    "sockserve-thread-kept": ("server_sockserve", "streams", "thread-daemon", "kept"),
+    "sockserve-thread-lines": ("server_sockserve", "streams", "thread-daemon", "lines"),
+    "sockserve-thread-http": ("server_sockserve", "streams", "thread-daemon", "http"),
+    "sockserve-pool-once": ("server_sockserve", "streams", "pool", "once"),
+    "sockserve-pool-kept": ("server_sockserve", "streams", "pool-daemon", "kept"),
+    "sockserve-pool-lines": ("server_sockserve", "streams", "pool-daemon", "lines"),
+    "sockserve-pool-http": ("server_sockserve", "streams", "pool-daemon", "http"),
+    "sockserve-pool-tls": ("server_tls", "pool"),
+    "sockserve-fork-once": ("server_sockserve", "streams", "fork", "once"),
+    "sockserve-fork-kept": ("server_sockserve", "streams", "fork-many", "kept"),
+    "sockserve-selector-once": ("server_sockserve", "streams", "selector", "once"),
+    "sockserve-selector-kept": ("server_sockserve", "streams", "selector", "kept"),
+    "sockserve-selector-lines": ("server_sockserve", "streams", "selector", "lines"),
+    "sockserve-selector-http": ("server_sockserve", "streams", "selector", "http"),
+    "sockserve-selector-dns": ("server_sockserve", "datagrams", "selector"),
+    "sockserve-selector-tls": ("server_tls", "selector"),
+    "sockserve-messages-kept": ("server_sockserve", "streams", "selector", "messages"),
+    "sockserve-messages-lines": ("server_sockserve", "streams", "selector", "message-lines"),
 }
 
-
-#: How a server's name begins → what it needs that the project does not.
-_NEEDS = {"gevent": "gevent", "uvloop": "uvloop"}
+#: How a server's name begins → the module that it needs and the project does not.
+_MODULES = {"gevent": "gevent", "uvloop": "uvloop", "trio": "trio", "twisted": "twisted"}
 
 
 def lacking(name: str) -> str | None:
     """Say what would have to be installed for the server called *name*."""
-    needed = _NEEDS.get(name.partition("-")[0])
-    return needed if needed is not None and importlib.util.find_spec(needed) is None else None
+    family = name.partition("-")[0]
+    if family == "c":
+        return "a C compiler called cc" if shutil.which("cc") is None else None
+    needed = _MODULES.get(family)
+    if needed is None or importlib.util.find_spec(needed) is not None:
+        return None
+    return f"{needed} (pip install '.[bench]')"
 
 
 class Served(Protocol):
@@ -83,8 +123,9 @@ class Served(Protocol):
 
 def make_server(name: str) -> Served:
     """Make the server called *name*, which listens on a free port of the loopback interface."""
-    module, function = SERVERS[name]
-    server = cast("Served", getattr(importlib.import_module(f"{__package__}.{module}"), function)())
+    module, function, *arguments = SERVERS[name]
+    make = getattr(importlib.import_module(f"{__package__}.{module}"), function)
+    server = cast("Served", make(*arguments))
     server.listen()
     return server
 
