@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import sockserve.abc
-from kinds import IN_LOOP, LEVEL, STRATEGIES, TRANSPORTS, Kind
+from kinds import IN_LOOP, LEVEL, SHARED, STRATEGIES, SUPERVISED, TRANSPORTS, Kind
 from recorder import FAILSAFE, Recorder
 from sockserve._loop import pollers
 from tls_kit import Relay, relays
@@ -88,25 +88,53 @@ def datagram_kind(request: pytest.FixtureRequest) -> Kind:
 def _strategy(name: str, monkeypatch: pytest.MonkeyPatch) -> sockserve.abc.Strategy:
     if name in LEVEL:
         monkeypatch.setattr(pollers, "default_poller", pollers.SelectorsPoller)
-    return STRATEGIES[name]()
+    return (STRATEGIES | SUPERVISED)[name]()
 
 
-@pytest.fixture(params=list(STRATEGIES))
+@pytest.fixture(params=[*STRATEGIES, "prefork-sync"])
 def strategy(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> sockserve.abc.Strategy:
     """Each strategy."""
     return _strategy(request.param, monkeypatch)
 
 
-@pytest.fixture(params=[name for name in STRATEGIES if name != "sync"])
+@pytest.fixture(params=list(STRATEGIES))
+def accepting(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> sockserve.abc.Strategy:
+    """Each strategy under which the process that serves accepts."""
+    return _strategy(request.param, monkeypatch)
+
+
+@pytest.fixture(params=[*(name for name in STRATEGIES if name != "sync"), "prefork-thread"])
 def concurrent(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> sockserve.abc.Strategy:
     """Each strategy that serves several requests at a time."""
     return _strategy(request.param, monkeypatch)
 
 
-@pytest.fixture(params=[name for name in STRATEGIES if name != "sync" and name not in IN_LOOP])
-def outliving(request: pytest.FixtureRequest) -> sockserve.abc.Strategy:
+@pytest.fixture(params=[*(name for name in STRATEGIES if name != "sync" and name not in IN_LOOP), "prefork-sync"])
+def outliving(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> sockserve.abc.Strategy:
     """Each strategy whose requests go on when `serve_forever` has left."""
-    return STRATEGIES[request.param]()
+    return _strategy(request.param, monkeypatch)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what tells nothing new: see `kinds.SUPERVISED`."""
+    left_out = [item for item in items if isinstance(item, pytest.Function) and not _tells_something(item)]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
+
+
+def _tells_something(item: pytest.Function) -> bool:
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    if not any(str(parameters.get(name, "")).startswith("prefork") for name in _STRATEGIES):
+        return True
+    kinds = [parameters[name] for name in _KINDS if name in parameters]
+    form = parameters.get("form", "class")
+    if item.originalname == "test_answers_in_order" and form == "class":
+        return True  # of each transport, one law
+    return form in {"class", "messages"} and all(isinstance(kind, Kind) and kind.name in SHARED for kind in kinds)
+
+
+_STRATEGIES = ("strategy", "concurrent", "outliving")
+_KINDS = ("kind", "stream_kind", "datagram_kind")
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from sockserve import (
     InetAddress,
     Lines,
     MessageHandler,
+    PreforkStrategy,
     SelectorStrategy,
     StreamRequestHandler,
     SyncStrategy,
@@ -160,6 +161,16 @@ STRATEGIES: dict[str, Callable[[], Strategy]] = {
     "selector": SelectorStrategy,
     "selector-level": SelectorStrategy,
 }
+
+#: Those that run another in processes of their own. What the others' tests have shown is not shown again: only the
+#: laws that processes could break, over what they share in ways of its own.
+SUPERVISED: dict[str, Callable[[], Strategy]] = {
+    "prefork-sync": lambda: PreforkStrategy(workers=2),
+    "prefork-selector": lambda: PreforkStrategy(SelectorStrategy(), workers=1),
+    "prefork-thread": lambda: PreforkStrategy(ThreadStrategy(), workers=2),
+}
+#: The transports that they are tested with.
+SHARED = ("tcp", "unix-stream", "udp", "unix-datagram")
 
 #: Those that are run with the portable, level-triggered poller.
 LEVEL = ("selector-level",)

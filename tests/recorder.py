@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import attrs
 
-from sockserve.events import Event
+from sockserve.events import Event, WorkerStarted
 
 #: Seconds until a test that waits for what does not come is given up: a failsafe, never a wait.
 FAILSAFE = 10.0
@@ -32,7 +32,7 @@ class Recorder:
         os.close(self._writer)
 
     def __call__(self, event: Event) -> None:
-        record = {"event": type(event).__name__, "pid": os.getpid()}
+        record = {"event": type(event).__name__, "told_in": os.getpid()}
         for field in attrs.fields(type(event)):
             value = getattr(event, field.name)
             record[field.name] = value if isinstance(value, str | int | float | bool) else repr(value)
@@ -46,6 +46,21 @@ class Recorder:
                     self._seen.remove(record)
                     return record
             self._read(FAILSAFE)
+
+    def wait_for_workers(self, count: int) -> list[int]:
+        """
+        Wait until so many more workers serve; return their processes.
+
+        To be called before a test starts a program: a worker that is forked meanwhile would hold the pipe on which
+        subprocess.Popen waits for the program's start.
+        """
+        return [self.wait_for(WorkerStarted)["pid"] for _ in range(count)]
+
+    @staticmethod
+    def pid_of(record: dict[str, Any]) -> int:
+        """Return the process in which an event was told."""
+        pid: int = record["told_in"]
+        return pid
 
     def so_far(self) -> list[str]:
         """Return the names of all events that were not asked for, and forget them."""

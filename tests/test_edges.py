@@ -28,7 +28,7 @@ from sockserve._loop.loop import EventLoop
 from sockserve._loop.pollers import Poller
 from sockserve._loop.timers import Timers
 from sockserve.events import Event
-from sockserve.strategies import _children, _fork
+from sockserve.strategies import _children, _fork, _forks
 from sockserve.transports import _stream, _unix_path, _unix_stream
 
 assert sys.platform != "win32"  # the suite needs POSIX; see CONTRIBUTING.md
@@ -259,7 +259,7 @@ def test_flushing_closed_files_is_no_error(monkeypatch: pytest.MonkeyPatch) -> N
     """A child whose stdout has been closed leaves quietly."""
     with open(os.devnull) as file:
         monkeypatch.setattr("sys.stdout", file)
-    _fork._flush()
+    _forks.flush()
 
 
 def test_unwanted_events_are_not_made() -> None:

@@ -49,6 +49,7 @@ SURFACE = {
     "ThreadPoolStrategy": "(*, workers, daemon)",
     "ForkStrategy": "(*, max_children, block_on_close)",
     "SelectorStrategy": "(*, slow)",
+    "PreforkStrategy": "(inner, *, workers, grace)",
     "Lines": "(*, max_length)",
     "Delimited": "(delimiter, *, max_length)",
     "LengthPrefixed": "(format, *, max_length)",

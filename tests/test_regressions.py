@@ -343,7 +343,7 @@ def test_an_expired_grace_is_forgotten_when_serving_begins_again() -> None:
                 assert client.recv(2) == b"x\n"
                 server.shutdown(grace)
             thread.join(FAILSAFE)
-        assert not server._life._expired
+        assert not server._life.expired
 
 
 def test_a_timer_that_raises_loses_no_other() -> None:

@@ -223,7 +223,7 @@ def test_a_copy_of_the_process_has_no_threads_of_the_parents(monkeypatch: pytest
     """CPython's own count goes on counting them; nothing is reported where there are none."""
     if threading.active_count() > 1:
         pytest.skip("another test left a thread")
-    monkeypatch.setattr(_fork, "_may_have_threads", lambda: 3)
+    monkeypatch.setattr(_fork, "may_have_threads", lambda: 3)
     core, job, loop = FakeCore(), FakeJob(), EventLoop()
     runner = ForkStrategy().start(loop, core)
     runner.submit(job)

@@ -173,12 +173,12 @@ def test_an_earlier_stop_at_once_is_not_softened() -> None:
         with Server(TCP, SyncStrategy(), echo) as server:
             for grace in graces:
                 server.request_stop(grace)
-            wish = server._life._strictest(0)
+            wish = server._life._wishes.strictest(0)
             assert wish is not None
             assert wish.grace == strictest
-            assert server._life._strictest(1) is None
+            assert server._life._wishes.strictest(1) is None
             server.serve_forever()
-            assert not server._life._wishes
+            assert not server._life._wishes._kept
 
 
 def test_wishes_for_a_stop_do_not_pile_up() -> None:
@@ -187,7 +187,7 @@ def test_wishes_for_a_stop_do_not_pile_up() -> None:
         for _ in range(100):
             server.request_stop(5.0)
             server.request_stop()
-        assert len(server._life._wishes) == 2
+        assert len(server._life._wishes._kept) == 2
         server.serve_forever()
 
 

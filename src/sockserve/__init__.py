@@ -25,6 +25,7 @@ from .errors import (
     SockserveError,
     SockserveWarning,
     TlsHandshakeError,
+    WorkerError,
 )
 from .framing import Chunks, Delimited, LengthPrefixed, Lines
 from .handlers import BaseRequestHandler, DatagramRequestHandler, StreamRequestHandler
@@ -34,7 +35,14 @@ from .observers import LogEvents, Observer, log_events
 from .server import Server, serve
 from .starttls import start_tls
 from .stats import Distribution, Measurements, RowInfo, Stats
-from .strategies import ForkStrategy, SelectorStrategy, SyncStrategy, ThreadPoolStrategy, ThreadStrategy
+from .strategies import (
+    ForkStrategy,
+    PreforkStrategy,
+    SelectorStrategy,
+    SyncStrategy,
+    ThreadPoolStrategy,
+    ThreadStrategy,
+)
 from .transports import (
     AdoptedTransport,
     TcpTransport,
@@ -73,6 +81,7 @@ __all__ = (
     "OptionError",
     "OptionTypeError",
     "PeerGoneError",
+    "PreforkStrategy",
     "Queue",
     "RequestAborted",
     "RowInfo",
@@ -93,6 +102,7 @@ __all__ = (
     "UnixAddress",
     "UnixDatagramTransport",
     "UnixStreamTransport",
+    "WorkerError",
     "alongside",
     "cooperative",
     "log_events",

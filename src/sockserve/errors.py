@@ -14,6 +14,7 @@ error                 who is at fault                         when
 `IncompleteMessage`   the peer: its input ends in a message   the input ends
 `RequestAborted`      nobody: the server has stopped          the request waits
 `TlsHandshakeError`   the peer: no TLS, or not in time        the request begins
+`WorkerError`         the program: workers cannot start       ``serve_forever()``
 `SockserveWarning`    the program: what has no effect          a class or an attribute is set
 ===================== ======================================= ==========================
 """
@@ -38,6 +39,7 @@ __all__ = (
     "SockserveError",
     "SockserveWarning",
     "TlsHandshakeError",
+    "WorkerError",
 )
 
 
@@ -171,6 +173,23 @@ class TlsHandshakeError(SockserveError, ConnectionError):
     @override
     def __reduce__(self) -> tuple[type["TlsHandshakeError"], tuple[object, str]]:
         return type(self), (self.peer, self.reason)
+
+
+class WorkerError(SockserveError, RuntimeError):
+    """
+    The workers of a `PreforkStrategy` cannot start: so many in a row (``failures``) have ended before they served.
+
+    ``last`` is what the last of them said. What each raised was printed, with its traceback, to its stderr.
+    """
+
+    def __init__(self, failures: int, last: str) -> None:
+        super().__init__(f"{failures} worker processes in a row have ended before they served; the last: {last}")
+        self.failures = failures
+        self.last = last
+
+    @override
+    def __reduce__(self) -> tuple[type["WorkerError"], tuple[int, str]]:
+        return type(self), (self.failures, self.last)
 
 
 class SockserveWarning(UserWarning):

@@ -35,6 +35,11 @@ __all__ = (
     "RequestsAbandoned",
     "TlsFailed",
     "VerifyFailed",
+    "WorkerDied",
+    "WorkerEnded",
+    "WorkerFailed",
+    "WorkerReplaced",
+    "WorkerStarted",
 )
 
 
@@ -220,6 +225,56 @@ class ChildDied(RequestEvent):
 
     pid: int
     status: int
+
+
+@attrs.frozen(kw_only=True)
+class WorkerEvent(Event):
+    """
+    The root of the events that concern one worker process, told in the process that supervises it. ``number`` is
+    that of its slot, from 0; ``pid`` its process, 0 where there was none.
+    """
+
+    number: int
+    pid: int
+
+
+@attrs.frozen(kw_only=True)
+class WorkerStarted(WorkerEvent):
+    """A worker accepts from here on."""
+
+
+@attrs.frozen(kw_only=True)
+class WorkerEnded(WorkerEvent):
+    """A worker has ended that had been told to, or had said so, with this ``status`` (minus a signal's number)."""
+
+    status: int
+
+
+@attrs.frozen(kw_only=True)
+class WorkerDied(WorkerEvent):
+    """
+    A worker that was meant to serve has ended, with this ``status`` (minus a signal's number). ``error`` is what
+    it said itself, if it could; what was in flight in it has failed. Another is started in ``delay`` seconds.
+    """
+
+    status: int
+    error: str
+    delay: float
+
+
+@attrs.frozen(kw_only=True)
+class WorkerFailed(WorkerEvent):
+    """A worker could not be started, or ended before it accepted, for this ``error``; tried again in ``delay``."""
+
+    error: str
+    delay: float
+
+
+@attrs.frozen(kw_only=True)
+class WorkerReplaced(WorkerEvent):
+    """The process ``by`` accepts now in the place of ``pid``."""
+
+    by: int
 
 
 @attrs.frozen(kw_only=True)

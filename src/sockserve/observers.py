@@ -98,6 +98,14 @@ _ROWS: dict[type[Event], tuple[int, str]] = {
         ERROR,
         "process {e.pid}, which served {client}, ended with status {e.status}",
     ),
+    events.WorkerStarted: (INFO, "worker {e.number} serves, as process {e.pid}"),
+    events.WorkerEnded: (INFO, "worker {e.number}, process {e.pid}, has ended with status {e.status}"),
+    events.WorkerDied: (
+        ERROR,
+        "worker {e.number}, process {e.pid}, died with status {e.status} {e.error}; the next in {e.delay} s",
+    ),
+    events.WorkerFailed: (ERROR, "worker {e.number} did not start: {e.error}; tried again in {e.delay} s"),
+    events.WorkerReplaced: (INFO, "worker {e.number}: process {e.by} has replaced {e.pid}"),
     events.Draining: (INFO, "draining {e.active} requests for at most {e.grace} s"),
     events.Drained: (INFO, "drained, {e.aborted} requests were aborted"),
     events.RequestsAbandoned: (

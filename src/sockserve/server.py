@@ -12,8 +12,9 @@ from ._serving.composition import check_bounds, check_composition
 from ._serving.core import ServerCore
 from ._serving.lifecycle import Lifecycle
 from ._serving.together import serve, serve_on
+from ._serving.worker import serve_as_worker
 from ._validators import callable_or_none, optional_seconds, seconds
-from .abc import Handler, Strategy, Transport
+from .abc import Handler, Strategy, Transport, Workplace
 from .deadlines import Deadlines
 from .limits import Limits
 from .observers import Emitter, Observer, log_events
@@ -86,6 +87,9 @@ class Server(Generic[R, A]):
             self, self.handler, Emitter(self._observer), self.limits, self.deadlines, self._verify
         )
         self._life = Lifecycle(self.__repr__, self.transport, self.strategy, self._core)
+
+    def _serve_as_worker(self, inner: Strategy, workplace: Workplace) -> None:
+        serve_as_worker(self._life, inner, workplace)
 
     # Life.
 

@@ -5,7 +5,7 @@ from typing import Generic, TypeVar
 
 import attrs
 
-from ..abc import Arrival, Core, Listener, Runner, Timer
+from ..abc import EXCLUSIVE, READ, Arrival, Core, Listener, Runner, Timer
 from ..errors import DatagramTruncated
 from ..events import AcceptFailed, AcceptPaused, AcceptResumed
 from .accept_errors import PAUSE_SECONDS, AcceptAction, action_for
@@ -41,6 +41,8 @@ class Acceptor(Generic[R, A]):
         truncated: Called for every datagram that was too long.
         before_batch: Called before every batch, with the time.
         after_batch: Called after every batch; None for nothing.
+        shared: Other processes accept from the same socket: take one arrival a wake-up, and let them be woken for
+            the next.
     """
 
     loop: EventLoop
@@ -51,6 +53,7 @@ class Acceptor(Generic[R, A]):
     truncated: Callable[[DatagramTruncated], None]
     before_batch: Callable[[float], object]
     after_batch: Callable[[], object] | None
+    shared: bool = False
     _fd: int = attrs.field(init=False, default=-1)
     _attached: bool = attrs.field(init=False, default=False)
     _timer: Timer | None = attrs.field(init=False, default=None)
@@ -67,13 +70,32 @@ class Acceptor(Generic[R, A]):
         self._attached = True
         self._go_on()
 
-    def detach(self) -> None:
-        """Accept nothing more; the kernel goes on queueing."""
+    def detach(self, *, last: bool = False) -> None:
+        """
+        Accept nothing more; the kernel goes on queueing.
+
+        Args:
+            last: Take one more arrival, if there is one. Where a listener is shared, the kernel wakes one process
+                for each: who leaves may have been woken for one that nobody else will look for.
+        """
+        watched = self._fd >= 0
         self._attached = False
         self._look_away()
         if self._timer is not None:
             self._timer.cancel()
         self._calm_from(None)
+        if last and watched and self.shared:
+            self._take_last()
+
+    def _take_last(self) -> None:
+        try:
+            arrival = self.listener.accept()
+        except DatagramTruncated as error:
+            self.truncated(error)
+        except OSError:
+            pass  # nothing, or nothing that can be had now
+        else:
+            self.admit(self.runner, arrival)
 
     def _look_away(self) -> None:
         if self._fd >= 0:
@@ -93,7 +115,11 @@ class Acceptor(Generic[R, A]):
         if fd < 0:
             return  # closed, by a signal handler in this thread for instance: the loop is about to be left
         self._fd = fd
-        self.loop.watch(self._fd, self._accept_batch if self.after_batch is None else self._on_ready)
+        self._watch()
+
+    def _watch(self) -> None:
+        callback = self._accept_batch if self.after_batch is None else self._on_ready
+        self.loop.watch(self._fd, callback, READ | EXCLUSIVE if self.shared else READ)
 
     def _on_ready(self, mask: int) -> None:
         try:
@@ -108,7 +134,10 @@ class Acceptor(Generic[R, A]):
         timers = loop.timers.heap
         self.before_batch(loop.time())
         most = BATCH
-        if self._skip:
+        if self.shared:
+            most = 1
+            self._queue_up()
+        elif self._skip:
             self._skip -= 1
             most = 1
         for taken in range(most):
@@ -136,6 +165,16 @@ class Acceptor(Generic[R, A]):
                     return
             if loop.calling or (timers and loop.timer_due()):
                 return
+
+    def _queue_up(self) -> None:
+        """
+        Be the last to be woken for the next arrival.
+
+        The kernel goes through those who wait for a socket in the order in which they came, and EPOLLEXCLUSIVE
+        makes it stop at the first that is idle: always the same one, where connections are kept and come slowly.
+        """
+        self.loop.unwatch(self._fd)
+        self._watch()
 
     def _failed(self, error: OSError) -> bool:
         """Do what the table says; whether to go on with the batch."""

@@ -4,34 +4,29 @@ import os
 import signal
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import attrs
 
 from .._signals import SIG_IGN, signals
-from ..abc import Arrival, Conversation, Handler, Listener, Runner
+from ..abc import Arrival, Conversation, Handler, Listener, Runner, Strategy, Tally, Workplace
 from ..abc._arrival import AnyArrival
 from ..deadlines import Deadlines
-from ..errors import DatagramTruncated, IncompleteMessage, MessageError, TlsHandshakeError
+from ..errors import DatagramTruncated
 from ..events import (
     Accepted,
     Event,
     Finished,
-    HandlerFailed,
-    MessageDropped,
-    MessageRefused,
     NotStarted,
-    PeerGone,
     Refused,
-    TlsFailed,
 )
-from ..handlers import handler_name
 from ..limits import Limits
 from ..messages._driving import Messages
 from ..observers import Emitter
 from ..stats import Stats
 from .admission import Admission
 from .measures import Measures
+from .reports import Reports
 
 if TYPE_CHECKING:
     from ..server import Server
@@ -50,7 +45,7 @@ ASK_AGAIN = 0.1
 
 
 @attrs.define(eq=False)
-class ServerCore(Generic[R, A]):
+class ServerCore(Reports[R, A]):
     """
     Implements `sockserve.abc.Core` and `Serving`, and keeps the requests in flight.
 
@@ -70,6 +65,11 @@ class ServerCore(Generic[R, A]):
     leave_in_child: tuple[Callable[[], object], ...] = ()
     #: Where a forked child sends its wish to stop.
     relay: Callable[[float | None], None] | None = None
+    #: What a process forked to be a worker calls, with the listener that it keeps, in place of that.
+    leave_in_worker: Callable[[Listener[object, object]], object] | None = None
+    #: Where requests are counted besides here, and what is then the whole.
+    tally: Tally | None = None
+    totals: Callable[[], Stats] | None = None
     #: The process that serves. One that a handler has forked is not to go on in its place.
     pid: int = 0
     answer: Callable[..., object] = attrs.field(init=False)  # type: ignore[explicit-any]  # see Serving
@@ -127,29 +127,21 @@ class ServerCore(Generic[R, A]):
         return self.measures
 
     @property
-    def handler_name(self) -> str:
-        """See `sockserve.abc.Core.handler_name`."""
-        return handler_name(self.handler)
-
-    @property
     def answers_messages(self) -> bool:
         """See `sockserve.abc.Core.answers_messages`."""
         return self.converse is not None
-
-    def wants(self, kind: type[Event], /) -> bool:
-        """See `sockserve.abc.Core.wants`."""
-        return self.emitter.wants(kind)
-
-    def emit(self, event: Event, /) -> None:
-        """See `sockserve.abc.Core.emit`."""
-        self.emitter.emit(event)
 
     def request_stop(self, grace: float | None = None, /) -> None:
         """See `sockserve.abc.Core.request_stop`."""
         self.server.request_stop(grace)
 
     def forget_jobs(self) -> None:
-        """In a forked process: the requests in flight are the parent's."""
+        """In a forked process: the requests in flight, and where they are counted, are the parent's."""
+        if self.totals is not None:
+            counts = self.totals()
+            self._accepted, self._failed, self._refused = counts.accepted, counts.failed, counts.refused
+            self._accepted -= counts.active
+            self.tally = self.totals = None
         self._lock = threading.RLock()
         self.measures = self.emitter.measures = None  # as the lock
         self._accepted -= len(self._jobs)
@@ -180,6 +172,8 @@ class ServerCore(Generic[R, A]):
 
     def stats(self) -> Stats:
         """Return the counts of one moment."""
+        if self.totals is not None:
+            return self.totals()
         with self._lock:
             accepted = self._accepted
             active = self.jobs()
@@ -196,6 +190,8 @@ class ServerCore(Generic[R, A]):
         arrival.admit(self, number)
         self._jobs.add(arrival)
         self._accepted = number
+        if self.tally is not None:
+            self.tally.accepted()
         if self._tells_accepted:
             self.emit(Accepted(server_address=self.address, client_address=arrival.client_address))
         if not self.listeners:  # verify, or the observer just now, has closed the server
@@ -218,18 +214,22 @@ class ServerCore(Generic[R, A]):
         """Count and report what was turned away."""
         with self._lock:
             self._refused += 1
+            if self.tally is not None:
+                self.tally.refused()
         if self.wants(type(event)):
             self.emit(event)
 
     def settled(self, job: AnyArrival, ok: bool, /) -> None:
         """See `Serving.settled`."""
-        if ok:
+        if ok and self.tally is None:
             self._jobs.discard(job)
         else:
             with self._lock:
                 if job in self._jobs:  # else it has been counted: something went wrong after its end, too
                     self._jobs.discard(job)
-                    self._failed += 1
+                    self._failed += not ok
+                    if self.tally is not None and self.pid == os.getpid():  # not one that a handler has forked
+                        self.tally.ended(ok)
         for hook in self._at_ends:
             hook(job)
 
@@ -246,44 +246,6 @@ class ServerCore(Generic[R, A]):
         if self.measures is not None:
             self.measures.timed(duration)
 
-    def peer_gone(self, job: AnyArrival, error: BaseException, /) -> None:
-        """See `Serving.peer_gone`."""
-        if self.wants(PeerGone):
-            self.emit(PeerGone(server_address=self.address, client_address=job.client_address, error=error))
-
-    def message_error(self, job: AnyArrival, error: MessageError, /) -> None:
-        """See `Serving.message_error`."""
-        server, client = self.address, job.client_address
-        if isinstance(error, IncompleteMessage):
-            if self.wants(MessageDropped):
-                self.emit(MessageDropped(server_address=server, client_address=client, size=error.size))
-        elif self.wants(MessageRefused):
-            self.emit(MessageRefused(server_address=server, client_address=client, error=error))
-
-    def tls_failed(self, job: AnyArrival, error: TlsHandshakeError, /) -> None:
-        """See `Serving.tls_failed`."""
-        if self.wants(TlsFailed):
-            self.emit(
-                TlsFailed(
-                    server_address=self.address,
-                    client_address=job.client_address,
-                    reason=error.reason,
-                    error=error,
-                )
-            )
-
-    def handler_failed(self, job: AnyArrival, error: BaseException, /) -> None:
-        """See `Serving.handler_failed`."""
-        if self.wants(HandlerFailed):
-            self.emit(
-                HandlerFailed(
-                    server_address=self.address,
-                    client_address=job.client_address,
-                    handler=self.handler_name,
-                    error=error,
-                )
-            )
-
     def enter_child(self, relay: Callable[[float | None], None], /) -> None:
         """See `sockserve.abc.Core.enter_child`."""
         self._lock = _RLock()  # another thread of the parent may have held it
@@ -291,7 +253,27 @@ class ServerCore(Generic[R, A]):
         signals.set_wakeup_fd(-1)
         self.relay = relay
         self.measures = self.emitter.measures = None  # nobody looks at it here
+        self.tally = None  # the process that settles the request counts it
         self.pid = os.getpid()
         self._at_ends = ()  # who counts does so in the parent
         for leave in self.leave_in_child:
             leave()
+
+    def count_in(self, tally: Tally | None, totals: Callable[[], Stats], /) -> None:
+        """See `sockserve.abc.Core.count_in`."""
+        self.tally, self.totals = tally, totals
+
+    def serve(self, inner: Strategy, workplace: Workplace, /) -> None:
+        """See `sockserve.abc.Core.serve`."""
+        self.server._serve_as_worker(inner, workplace)
+
+    def become_worker(self, workplace: Workplace) -> None:
+        """In a process forked to serve: let go of the parent's things, and begin anew."""
+        self._lock = _RLock()  # another thread of the parent may have held it
+        signals.set_wakeup_fd(-1)
+        assert self.leave_in_worker is not None
+        self.leave_in_worker(workplace.listener)
+        self.forget_jobs()
+        self.listeners = (cast("Listener[R, A]", workplace.listener),)
+        self.count_in(workplace.tally, workplace.totals)
+        self.relay = workplace.overseer.ask_to_stop

@@ -2,20 +2,20 @@
 
 import os
 import threading
-from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
 import attrs
 
 from .._loop.loop import EventLoop
-from ..abc import Listener, ListingRunner, Runner, Strategy, Transport
+from ..abc import Listener, ListingRunner, Runner, Strategy, Supervisor, Transport, Workplace
 from ..abc._arrival import current_job
-from ..errors import ServerStateError
+from ..errors import CompositionError, ServerStateError
 from ..events import Closed, Listening, RequestsAbandoned
 from ..stats import Measurements, RowInfo, ServerState
 from .core import ServerCore
-from .period import Service, Wish
+from .period import Service
+from .wishes import Wish, Wishes
 
 __all__ = ("Lifecycle",)
 
@@ -29,10 +29,6 @@ LAST_WAIT = 1.0
 #: Seconds after the end of a grace, until who waits in `shutdown` shuts the sockets himself: the loop does it at
 #: once, unless a handler holds its thread (`SyncStrategy`).
 HELP_AFTER = 0.05
-
-
-def _strictness(wish: Wish) -> tuple[bool, float]:
-    return wish.grace is not None, wish.until
 
 
 @attrs.define(eq=False)
@@ -65,9 +61,10 @@ class Lifecycle(Generic[R, A]):
     _started: _Started | None = attrs.field(init=False, default=None)
     _service: Service[R, A] | None = attrs.field(init=False, default=None)
     _periods: int = attrs.field(init=False, default=0)
-    _wishes: deque[Wish] = attrs.field(init=False, factory=deque)
+    _wishes: Wishes = attrs.field(init=False, factory=Wishes)
     _release_when_left: bool = attrs.field(init=False, default=False)
-    _expired: bool = attrs.field(init=False, default=False)
+    #: Whether what is in flight has been told to end, and is not waited for much longer.
+    expired: bool = attrs.field(init=False, default=False)
     _pid: int = attrs.field(init=False, factory=os.getpid)
     _lock: threading.RLock = attrs.field(init=False, factory=threading.RLock)
 
@@ -132,6 +129,23 @@ class Lifecycle(Generic[R, A]):
             self.loop = EventLoop()  # the old one watches what is the parent's
             self.core.forget_jobs()
 
+    def become_worker(self, inner: Strategy, workplace: Workplace) -> Service[R, A]:
+        """
+        In a process forked by who serves: be a server of its own, under *inner*.
+
+        Returns:
+            The period in which it was forked, which is the parent's.
+        """
+        assert self._service is not None
+        parent = self._service
+        self._lock = threading.RLock()  # another thread of the parent may have held it
+        self._disinherit()
+        self.core.become_worker(workplace)
+        self._wishes = Wishes()
+        self.strategy = inner
+        self._listener = self.core.listeners[0]
+        return parent
+
     # Being served.
 
     def begin(
@@ -143,6 +157,7 @@ class Lifecycle(Generic[R, A]):
         attendant: bool = False,
         limit: int | None = None,
         deadline: float | None = None,
+        shared: bool = False,
     ) -> Service[R, A]:
         """Begin a period on *loop*; `Service.leave` ends it."""
         with self._lock:
@@ -150,20 +165,27 @@ class Lifecycle(Generic[R, A]):
             self.listener()
             if self._service is not None:
                 raise ServerStateError(f"{self.name()} is being served already, by another call")
-            self._expired = False
+            self.expired = False
             self.core.pid = self._pid
+            runner = self._runner_on(loop)
+            if limit is not None and isinstance(runner, Supervisor):
+                raise CompositionError(
+                    f"{self.name()}: handle_request() accepts one request here, where workers accept theirs "
+                    "in processes of their own; use serve_forever()"
+                )
             self._service = service = Service(
                 number=self._periods,
                 core=self.core,
-                runner=self._runner_on(loop),
+                runner=runner,
                 loop=loop,
-                wish=self._strictest,
+                wish=self._wishes.strictest,
                 on_left=self._left,
                 service_actions=service_actions,
                 poll_interval=poll_interval,
                 attendant=attendant,
                 limit=limit,
                 deadline=deadline,
+                shared=shared,
             )
             return service
 
@@ -183,13 +205,12 @@ class Lifecycle(Generic[R, A]):
         with self._lock:
             if self._service is None:
                 return  # in a process that a handler has forked: the service is the parent's
-            self._expired = self._expired or self._service.expired
+            self.expired = self.expired or self._service.expired
             # In this order, for `request_stop`, which takes no lock: a wish is for a period that can still hear.
             self._service = None
             self._periods += 1
             release, self._release_when_left = self._release_when_left, False
-            while self._wishes and self._wishes[0].of < self._periods:
-                self._wishes.popleft()
+            self._wishes.forget_before(self._periods)
         if release:
             self._release()
 
@@ -199,29 +220,19 @@ class Lifecycle(Generic[R, A]):
         """See `Server.request_stop`."""
         if self.core.relay is not None:
             self.core.relay(grace)
-        elif self.is_open or self._service is not None:
+        else:
+            self.wish(grace)
+
+    def wish(self, grace: float | None) -> None:
+        """Have this process stop serving. Takes no lock."""
+        if self.is_open or self._service is not None:
             # In this order: who begins to serve looks for a wish once it can be woken.
             service = self._service
             number = self._periods if service is None else service.number
-            wish = Wish(number, grace, self.loop.time() + (grace or 0.0))
-            known = self._strictest(number)
-            if known is None or _strictness(wish) < _strictness(known):
-                self._wishes.append(wish)
+            self._wishes.add(Wish(number, grace, self.loop.time() + (grace or 0.0)))
             service = self._service
             if service is not None:
                 service.loop.wake()
-
-    def _strictest(self, number: int) -> Wish | None:
-        """
-        Give the wish that ends period *number* first: to leave at once, or the grace that ends first.
-
-        Those that were the strictest when they were asked for are kept until then, in an order that does not
-        matter: so those who ask at the same time need no lock, and no later grace softens an earlier wish.
-        """
-        if not self._wishes:
-            return None
-        wishes = [wish for wish in self._wishes.copy() if wish.of == number]
-        return min(wishes, key=_strictness, default=None)
 
     def shutdown(self, grace: float | None) -> None:
         """See `Server.shutdown`."""
@@ -240,7 +251,7 @@ class Lifecycle(Generic[R, A]):
         """Wait until *service* has been left. A loop that a handler holds cannot end the grace: then we do."""
         if service.left.wait(None if grace is None else grace + HELP_AFTER):
             return
-        self._expired = True
+        self.expired = True
         self.core.abort_all()
         service.left.wait(LAST_WAIT)
 
@@ -248,7 +259,11 @@ class Lifecycle(Generic[R, A]):
         """See `Server.server_close`."""
         if self.core.relay is not None:
             self.request_stop(None)
-            return
+        else:
+            self.close_here()
+
+    def close_here(self) -> None:
+        """Release everything that this process has."""
         self._disinherit()
         with self._lock:  # from here on no period begins
             was_open, self._closed = self.is_open, True
@@ -256,9 +271,9 @@ class Lifecycle(Generic[R, A]):
             # Called by what the loop's thread runs, at any point of it: the loop forgets the listener first.
             self._release_when_left = was_open and service is not None and service.in_own_thread
         if service is not None:
-            self.request_stop(None)
+            self.wish(None)
             if not service.in_own_thread:
-                service.left.wait(LAST_WAIT if self._expired else None)
+                service.left.wait(LAST_WAIT if self.expired else None)
         if was_open and not self._release_when_left:
             self._release()
 
@@ -271,13 +286,13 @@ class Lifecycle(Generic[R, A]):
         self.core.end_all_input()
         self._close_runners()
         self._listener.close()  # of datagrams: their replies go through it
-        if self.core.wants(Closed):
+        if self.core.relay is None and self.core.wants(Closed):  # a worker's end is not the server's
             self.core.emit(Closed(server_address=self.core.address))
 
     def _close_runners(self) -> None:
-        deadline = self.loop.time() + LAST_WAIT if self._expired else None
+        deadline = self.loop.time() + LAST_WAIT if self.expired else None
         started, self._started = self._started, None
         if started is not None:
             started.runner.close(deadline)
-        if self._expired and self.core.active and self.core.wants(RequestsAbandoned):
+        if self.expired and self.core.active and self.core.wants(RequestsAbandoned):
             self.core.emit(RequestsAbandoned(server_address=self.core.address, active=self.core.active))

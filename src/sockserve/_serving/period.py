@@ -1,42 +1,31 @@
 """One time of serving: servers on one loop, from the first accept until all have been left."""
 
 import contextlib
+import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Generic, TypeVar
 
 import attrs
 
 from .._loop.acceptor import Acceptor
 from .._loop.loop import EventLoop
-from ..abc import Arrival, LoopRunner, Runner, Timer
+from ..abc import Arrival, LoopRunner, Runner, Supervisor, Timer
 from ..abc._arrival import AnyArrival
-from ..errors import ServerStateError
 from ..events import Drained, Draining
 from .core import ServerCore
-from .signals import wake_on_signals
+from .leaving import ways_to_leave
+from .signals import handled, wake_on_signals
+from .wishes import Wish
 
-__all__ = ("Period", "Service", "Wish")
+__all__ = ("Period", "Service")
 
 R = TypeVar("R")
 A = TypeVar("A")
 
 
-@attrs.frozen
-class Wish:
-    """
-    A stop that was asked for.
-
-    Args:
-        of: The number of the period that is to end: a wish for one that has ended means nothing, one for the next
-            is kept.
-        grace: Seconds for the requests in flight; None to leave at once.
-        until: When the grace ends, on the loop's clock.
-    """
-
-    of: int
-    grace: float | None
-    until: float
+def _nothing() -> None:
+    """A timer's callback that only ends the wait: the loop then asks whether it is done."""
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -55,6 +44,7 @@ class Service(Generic[R, A]):
         attendant: Whether it is left when no other is served any more.
         limit: Requests to accept, then leave; None for no limit.
         deadline: On the loop's clock: when to leave; None for never.
+        shared: Other processes accept from the same sockets.
     """
 
     number: int
@@ -68,6 +58,7 @@ class Service(Generic[R, A]):
     attendant: bool = False
     limit: int | None = None
     deadline: float | None = None
+    shared: bool = False
     thread: int = attrs.field(init=False, factory=threading.get_ident)
     left: threading.Event = attrs.field(init=False, factory=threading.Event)
     expired: bool = attrs.field(init=False, default=False)
@@ -85,7 +76,10 @@ class Service(Generic[R, A]):
         return self.thread == threading.get_ident()
 
     def enter(self) -> None:
-        """Begin to accept."""
+        """Begin to accept, here or in the processes of a supervisor."""
+        if isinstance(self.runner, Supervisor):
+            self.runner.begin(self.loop.wake)
+            return
         # Called for each request: where none are counted, without a detour.
         counts = self.limit is not None
         runner = self.core.admission.enter(self.loop, self.runner)
@@ -99,6 +93,7 @@ class Service(Generic[R, A]):
                 truncated=self.core.truncated,
                 before_batch=self.core.ask_observer,
                 after_batch=self.service_actions,
+                shared=self.shared,
             )
             acceptor.attach()
             self._acceptors.append(acceptor)
@@ -158,31 +153,47 @@ class Service(Generic[R, A]):
     def _drain(self, grace: float, until: float) -> None:
         """Accept nothing more, and wait until *until* at the latest."""
         if self._drain_until is None:
-            self.stop_accepting()
+            self.stop_accepting(last=True)
             self._call_when_idle()
             if self.core.wants(Draining):
-                event = Draining(server_address=self.core.address, active=self.core.active, grace=grace)
+                event = Draining(server_address=self.core.address, active=self._active(), grace=grace)
                 self.core.emit(event)
         elif until >= self._drain_until:
             return
         self._drain_until = until
+        if isinstance(self.runner, Supervisor):
+            self.runner.drain(until)
         self._timers.append(self.loop.call_at(until, _nothing))
 
     def _drained(self) -> bool:
         assert self._drain_until is not None
-        aborted = self.core.active
-        if aborted and self.loop.time() < self._drain_until:
+        left = self._left()
+        if left and self.loop.time() < self._drain_until:
             return False
-        self.expired = bool(aborted)
-        self.core.abort_all()
+        self.expired = left
+        aborted = self._active()
+        self._abort()
         if self.core.wants(Drained):
             self.core.emit(Drained(server_address=self.core.address, aborted=aborted))
         return True
 
-    def stop_accepting(self) -> None:
-        """Accept nothing more; the kernel goes on queueing."""
+    def _active(self) -> int:
+        return self.core.stats().active if isinstance(self.runner, Supervisor) else self.core.active
+
+    def _left(self) -> bool:
+        """Whether something is to be waited for."""
+        return not self.runner.over if isinstance(self.runner, Supervisor) else bool(self.core.active)
+
+    def _abort(self) -> None:
+        if isinstance(self.runner, Supervisor):
+            self.runner.abort()
+        else:
+            self.core.abort_all()
+
+    def stop_accepting(self, *, last: bool = False) -> None:
+        """Accept nothing more; the kernel goes on queueing. *last*: see `Acceptor.detach`."""
         for acceptor in self._acceptors:
-            acceptor.detach()
+            acceptor.detach(last=last)
 
     def leave(self) -> None:
         """Let go of the loop, and tell who waits for it. Again: no effect."""
@@ -192,8 +203,11 @@ class Service(Generic[R, A]):
         try:
             if isinstance(self.runner, LoopRunner):
                 self.runner.leave()
+            elif isinstance(self.runner, Supervisor):
+                self.runner.end()
         finally:
             self.core.leave_in_child = ()
+            self.core.leave_in_worker = None
             self.core.forget_at_ends()
             self.core.admission.leave()
             for timer in (*self._timers, self._cadence):
@@ -205,10 +219,18 @@ class Service(Generic[R, A]):
 
 @attrs.define(eq=False)
 class Period:
-    """Serves until all services have been left."""
+    """
+    Serves until all services have been left.
+
+    Args:
+        loop: Where.
+        services: Of each server one.
+        entered: Called once all accept.
+    """
 
     loop: EventLoop
     services: Sequence[Service[object, object]]
+    entered: Callable[[], object] = _nothing
     _served: list[Service[object, object]] = attrs.field(init=False, factory=list)
 
     def run(self) -> None:
@@ -222,15 +244,31 @@ class Period:
         """
         with (
             self._left_at_the_end(),
+            handled(self._signals()),
             self.loop.opened(),
             wake_on_signals(self.loop),  # let go of before the loop closes what signals are written to
         ):
-            leave_in_child = self._leave_in_child()
+            leave_in_child, leave_in_worker = ways_to_leave(self.loop, [each.core for each in self.services])
             for service in self.services:
-                service.core.leave_in_child = leave_in_child
+                service.core.leave_in_child, service.core.leave_in_worker = leave_in_child, leave_in_worker
                 service.enter()
                 self._served.append(service)
+            self.entered()
             self.loop.turn(self._done)
+
+    def _signals(self) -> Mapping[int, Callable[[], object]]:
+        """What signals mean where one of the servers has workers: they stop them all, the second time at once."""
+        graces = [service.runner.grace for service in self.services if isinstance(service.runner, Supervisor)]
+        if not graces:
+            return {}
+
+        def terminate() -> None:
+            for service in self.services:
+                if not service.attendant:
+                    service.core.request_stop(graces[0])
+            graces[0] = 0.0
+
+        return {signal.SIGTERM: terminate}
 
     def _done(self) -> bool:
         """Leave the services that are done, if others remain."""
@@ -249,27 +287,3 @@ class Period:
         finally:
             for service in self.services:
                 service.leave()
-
-    def _leave_in_child(self) -> tuple[Callable[[], object], ...]:
-        """For a forked child: the loop and the stream listeners of all its servers are not its own."""
-        others = [self._disown_others] if len(self.services) > 1 else []
-        copies = [listener.close_copy for service in self.services for listener in service.core.listeners]
-        refused = [
-            service.core.admission.leave_in_child
-            for service in self.services
-            if isinstance(service.core.limits.overload, bytes)
-        ]
-        return (self.loop.abandon, *others, *copies, *refused)
-
-    def _disown_others(self) -> None:
-        for service in self.services:
-            if service.core.relay is None:
-                service.core.relay = _of_another_server
-
-
-def _of_another_server(grace: float | None) -> None:
-    raise ServerStateError("a forked request can stop the server that it belongs to, and no other")
-
-
-def _nothing() -> None:
-    """A timer's callback that only ends the wait: the loop then asks whether it is done."""

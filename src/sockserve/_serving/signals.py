@@ -10,12 +10,12 @@ import contextlib
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
 
 from .._loop.loop import EventLoop
 
-__all__ = ("interruptible", "wake_on_signals")
+__all__ = ("handled", "interruptible", "wake_on_signals")
 
 
 @contextlib.contextmanager
@@ -53,6 +53,33 @@ def _is_ours() -> bool:
         threading.current_thread() is threading.main_thread()
         and signal.getsignal(signal.SIGINT) is signal.default_int_handler
     )
+
+
+@contextlib.contextmanager
+def handled(callbacks: Mapping[int, Callable[[], object]]) -> Iterator[None]:
+    """
+    Call back at these signals during the block.
+
+    In other threads than the main one, and for signals that the program handles or ignores: do nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    ours = {}
+    for number, callback in callbacks.items():
+        if signal.getsignal(number) is signal.SIG_DFL:
+            ours[number] = _handler(callback)
+            signal.signal(number, ours[number])
+    try:
+        yield
+    finally:
+        for number, handler in ours.items():
+            if signal.getsignal(number) is handler:  # else the program has put another in its place
+                signal.signal(number, signal.SIG_DFL)
+
+
+def _handler(callback: Callable[[], object]) -> Callable[[int, FrameType | None], object]:
+    return lambda number, frame: callback()
 
 
 @contextlib.contextmanager

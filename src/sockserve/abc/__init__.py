@@ -10,13 +10,15 @@ from typing import Any, TypeAlias
 
 from .._typing import TypeVar
 from ._arrival import Arrival, DatagramRequest, Keeper
-from ._loop import EDGE, PEER_CLOSED, READ, URGENT, WRITE, Loop, Timer
+from ._loop import EDGE, EXCLUSIVE, PEER_CLOSED, READ, URGENT, WRITE, Loop, Timer
 from ._message import BulkFraming, Conversation, Decoder, Framing, Reply
 from ._strategy import Core, Job, ListingRunner, LoopRunner, Runner, Strategy, TurningRunner
 from ._transport import Configure, Listener, Transport
+from ._workers import Order, Overseer, Supervisor, Tally, WorkerCore, Workplace
 
 __all__ = (
     "EDGE",
+    "EXCLUSIVE",
     "PEER_CLOSED",
     "READ",
     "URGENT",
@@ -36,12 +38,18 @@ __all__ = (
     "ListingRunner",
     "Loop",
     "LoopRunner",
+    "Order",
+    "Overseer",
     "Reply",
     "Runner",
     "Strategy",
+    "Supervisor",
+    "Tally",
     "Timer",
     "Transport",
     "TurningRunner",
+    "WorkerCore",
+    "Workplace",
 )
 
 R = TypeVar("R")

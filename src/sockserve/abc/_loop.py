@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol
 
-__all__ = ("EDGE", "PEER_CLOSED", "READ", "URGENT", "WRITE", "Loop", "Timer")
+__all__ = ("EDGE", "EXCLUSIVE", "PEER_CLOSED", "READ", "URGENT", "WRITE", "Loop", "Timer")
 
 #: Conditions to watch a descriptor for, and what is reported. The values are epoll's EPOLLIN and EPOLLOUT.
 READ = 0x001
@@ -13,6 +13,9 @@ URGENT = 0x002
 PEER_CLOSED = 0x2000
 #: A bit of a mask (EPOLLET): report each condition once, as it begins. Elsewhere it is ignored.
 EDGE = 1 << 31
+#: A bit of a mask (EPOLLEXCLUSIVE): where several processes watch one descriptor, wake one of them, not all.
+#: Elsewhere it is ignored.
+EXCLUSIVE = 1 << 28
 
 
 class Timer(Protocol):

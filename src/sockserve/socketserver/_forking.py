@@ -37,7 +37,7 @@ class _DocumentedForks(ForkRunner):
             self.active.update(self._children.by_pid)
 
     @override
-    def _ended(self, child: Child, status: int | None) -> None:
+    def _ended(self, child: Child[Job], status: int | None) -> None:
         self.active.discard(child.pid)
         super()._ended(child, status)
 

@@ -1,9 +1,17 @@
 """Where requests run: one file for each strategy."""
 
 from ._fork import ForkStrategy
+from ._prefork import PreforkStrategy
 from ._selector import SelectorStrategy
 from ._sync import SyncStrategy
 from ._thread import ThreadStrategy
 from ._thread_pool import ThreadPoolStrategy
 
-__all__ = ("ForkStrategy", "SelectorStrategy", "SyncStrategy", "ThreadPoolStrategy", "ThreadStrategy")
+__all__ = (
+    "ForkStrategy",
+    "PreforkStrategy",
+    "SelectorStrategy",
+    "SyncStrategy",
+    "ThreadPoolStrategy",
+    "ThreadStrategy",
+)

@@ -15,11 +15,11 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Generic, Protocol, TypeVar
 
 import attrs
 
-from ..abc import Job, Loop, Timer
+from ..abc import Keeper, Loop, Timer
 
 __all__ = ("Child", "Children", "Pipe", "has_pidfd")
 
@@ -49,12 +49,23 @@ def has_pidfd() -> bool:
     return True
 
 
-class Child:
+class Errand(Protocol):
+    """What a child was forked for: a job, a worker."""
+
+    def disown(self, keeper: Keeper, /) -> None:
+        """Let go of what is the child's from here on; it is spoken to by *keeper*."""
+        ...
+
+
+W = TypeVar("W", bound=Errand)
+
+
+class Child(Generic[W]):
     """One process that runs a job; the job's `Keeper`. Its pid is ours until we have reaped it."""
 
     __slots__ = ("asked_to_end", "fd", "job", "pid", "retry", "siblings")
 
-    def __init__(self, pid: int, job: Job, siblings: "Children") -> None:
+    def __init__(self, pid: int, job: W, siblings: "Children[W]") -> None:
         self.pid: Final = pid
         self.job: Final = job
         self.siblings: Final = siblings
@@ -111,7 +122,7 @@ def _has_pidfd() -> bool:
 
 
 @attrs.define(eq=False)
-class Children:
+class Children(Generic[W]):
     """
     All children of one runner. Everything happens in the loop's thread, or after the loop.
 
@@ -121,8 +132,8 @@ class Children:
     """
 
     loop: Loop
-    ended: Callable[[Child, int | None], None]
-    by_pid: dict[int, Child] = attrs.field(init=False, factory=dict)
+    ended: Callable[[Child[W], int | None], None]
+    by_pid: dict[int, Child[W]] = attrs.field(init=False, factory=dict)
     pidfd: bool = attrs.field(init=False, factory=_has_pidfd)
 
     def prepare(self) -> Pipe:
@@ -134,7 +145,7 @@ class Children:
         for fd in pipe or ():
             os.close(fd)
 
-    def adopt(self, pid: int, job: Job, pipe: Pipe) -> None:
+    def adopt(self, pid: int, job: W, pipe: Pipe) -> None:
         """Take note of a new child, give it the job, and let the loop notice its end."""
         child = Child(pid, job, self)
         if pipe is not None:
@@ -146,7 +157,7 @@ class Children:
         finally:
             self.watch(child)  # now: the descriptor that was just closed may have been the last to be had
 
-    def watch(self, child: Child) -> None:
+    def watch(self, child: Child[W]) -> None:
         """Let the loop notice its end, now or as soon as there is a descriptor to be had."""
         try:
             if child.fd < 0:
@@ -164,7 +175,7 @@ class Children:
             self._let_go(child, old)
             self.watch(child)
 
-    def _let_go(self, child: Child, loop: Loop) -> None:
+    def _let_go(self, child: Child[W], loop: Loop) -> None:
         """Let *loop* forget this child: its descriptor, and what is to be tried again."""
         if child.fd >= 0:
             loop.unwatch(child.fd)
@@ -172,14 +183,14 @@ class Children:
         if retry is not None:
             retry.cancel()
 
-    def remove(self, child: Child, status: int | None) -> None:
+    def remove(self, child: Child[W], status: int | None) -> None:
         """Forget one that has ended, and tell of it."""
         if self.by_pid.pop(child.pid, None) is None:
             return
         self._release(child)
         self.ended(child, status)
 
-    def _release(self, child: Child) -> None:
+    def _release(self, child: Child[W]) -> None:
         self._let_go(child, self.loop)
         if child.fd >= 0:
             os.close(child.fd)
@@ -195,7 +206,7 @@ class Children:
                 _, status = child.reap(0)  # dies at once
                 self.remove(child, status)
 
-    def _await(self, child: Child, deadline: float | None) -> bool:
+    def _await(self, child: Child[W], deadline: float | None) -> bool:
         """
         Wait for one, and remind it of its SIGTERM; whether it has ended.
 
@@ -211,7 +222,7 @@ class Children:
             pause = min(2 * pause, _SLOWEST_REMINDER)
         return True
 
-    def _ends_within(self, child: Child, seconds: float) -> bool:
+    def _ends_within(self, child: Child[W], seconds: float) -> bool:
         if sys.platform == "win32":
             raise NotImplementedError
         poller = select.poll()

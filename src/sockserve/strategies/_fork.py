@@ -1,13 +1,10 @@
 """A process for each request (socketserver: ``ForkingMixIn``)."""
 
-import _thread
 import math
 import os
 import signal
 import struct
 import sys
-import threading
-from collections.abc import Callable
 from types import FrameType
 from typing import NoReturn
 
@@ -17,8 +14,9 @@ from .._signals import SIG_BLOCK, SIG_SETMASK, signals
 from .._validators import boolean, count
 from ..abc import Core, Job, Loop
 from ..errors import CompositionError
-from ..events import ChildDied, ForkedBesideThreads
+from ..events import ChildDied
 from ._children import Child, Children, Pipe
+from ._forks import ThreadsReport, flush, may_have_threads
 
 __all__ = ("ForkStrategy",)
 
@@ -67,23 +65,24 @@ class ForkRunner:
     loop: Loop
     core: Core
     full: bool = attrs.field(init=False, default=False)
-    _children: Children = attrs.field(init=False)
+    _children: Children[Job] = attrs.field(init=False)
     _relay: "_StopRelay" = attrs.field(init=False)
-    _said: bool = attrs.field(init=False, default=False)
+    _report_threads: ThreadsReport = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._children = Children(self.loop, self._ended)
+        self._report_threads = ThreadsReport(self.core)
         self._relay = _StopRelay(self.loop, self.core)  # now: when it is needed descriptors may be exhausted
 
     def submit(self, job: Job, /) -> None:
         if sys.platform == "win32":
             raise NotImplementedError
-        if not self._said and _may_have_threads():
+        if not self._report_threads.said and may_have_threads():
             self._report_threads()
         children = self._children
         pipe = None if children.pidfd else children.prepare()
         # What is in the buffers would otherwise be written twice.
-        _flush()
+        flush()
         mask = signals.pthread_sigmask(SIG_BLOCK, ())
         try:
             # A signal must neither meet the handlers of the parent in the child, nor interrupt the parent by one
@@ -117,15 +116,7 @@ class ForkRunner:
         # Also where the program has blocked them, to wait for them in a thread that the child does not have.
         signals.pthread_sigmask(SIG_SETMASK, mask - _FOR_CHILDREN)
 
-    def _report_threads(self) -> None:
-        # CPython's count is that of the parent in a process that was forked beside threads itself.
-        others = threading.active_count() - 1
-        if others:
-            self._said = True
-            if self.core.wants(ForkedBesideThreads):
-                self.core.emit(ForkedBesideThreads(server_address=self.core.address, threads=others))
-
-    def _ended(self, child: Child, status: int | None) -> None:
+    def _ended(self, child: Child[Job], status: int | None) -> None:
         """Take note of a child's end: its exit status, minus the signal's number, or None where unknown."""
         if status not in _REPORTED and self.core.wants(ChildDied):
             self.core.emit(
@@ -153,14 +144,6 @@ class ForkRunner:
         self._relay.close()
 
 
-def _always() -> int:
-    return 1
-
-
-#: Whether it is worth asking for other threads, at each fork. `threading.active_count` takes a lock and counts two
-#: tables; CPython's own count has no public name, and costs nothing.
-_may_have_threads: Callable[[], int] = getattr(_thread, "_count", _always)
-
 #: Plain numbers, as all that a child touches: see `_signals`.
 _SIGINT, _SIGTERM, _SIGQUIT = (int(getattr(signal, name, 0)) for name in ("SIGINT", "SIGTERM", "SIGQUIT"))
 
@@ -182,18 +165,9 @@ def _serve_in_child(runner: ForkRunner, job: Job, mask: set[int]) -> NoReturn:
         raise  # goes no further than the next lines
     finally:
         try:
-            _flush()
+            flush()
         finally:
             os._exit(status)
-
-
-def _flush() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            if stream is not None:  # a daemon without them
-                stream.flush()
-        except Exception:  # noqa: BLE001, S110 - closed, its reader gone, replaced: nobody is left to tell
-            pass
 
 
 class _ToRequest:

@@ -1,0 +1,76 @@
+"""What a server tells its observer of its requests."""
+
+from typing import Generic, TypeVar
+
+from ..abc import Handler
+from ..abc._arrival import AnyArrival
+from ..errors import IncompleteMessage, MessageError, TlsHandshakeError
+from ..events import Event, HandlerFailed, MessageDropped, MessageRefused, PeerGone, TlsFailed
+from ..handlers import handler_name
+from ..observers import Emitter
+
+__all__ = ("Reports",)
+
+R = TypeVar("R")
+A = TypeVar("A")
+
+
+class Reports(Generic[R, A]):
+    """The part of `ServerCore` that makes the events of requests. Each is made only where it is wanted."""
+
+    __slots__ = ()
+
+    handler: Handler[R, A]
+    emitter: Emitter
+    address: A | None
+
+    @property
+    def handler_name(self) -> str:
+        """See `sockserve.abc.Core.handler_name`."""
+        return handler_name(self.handler)
+
+    def wants(self, kind: type[Event], /) -> bool:
+        """See `sockserve.abc.Core.wants`."""
+        return self.emitter.wants(kind)
+
+    def emit(self, event: Event, /) -> None:
+        """See `sockserve.abc.Core.emit`."""
+        self.emitter.emit(event)
+
+    def peer_gone(self, job: AnyArrival, error: BaseException, /) -> None:
+        """See `Serving.peer_gone`."""
+        if self.wants(PeerGone):
+            self.emit(PeerGone(server_address=self.address, client_address=job.client_address, error=error))
+
+    def message_error(self, job: AnyArrival, error: MessageError, /) -> None:
+        """See `Serving.message_error`."""
+        server, client = self.address, job.client_address
+        if isinstance(error, IncompleteMessage):
+            if self.wants(MessageDropped):
+                self.emit(MessageDropped(server_address=server, client_address=client, size=error.size))
+        elif self.wants(MessageRefused):
+            self.emit(MessageRefused(server_address=server, client_address=client, error=error))
+
+    def tls_failed(self, job: AnyArrival, error: TlsHandshakeError, /) -> None:
+        """See `Serving.tls_failed`."""
+        if self.wants(TlsFailed):
+            self.emit(
+                TlsFailed(
+                    server_address=self.address,
+                    client_address=job.client_address,
+                    reason=error.reason,
+                    error=error,
+                )
+            )
+
+    def handler_failed(self, job: AnyArrival, error: BaseException, /) -> None:
+        """See `Serving.handler_failed`."""
+        if self.wants(HandlerFailed):
+            self.emit(
+                HandlerFailed(
+                    server_address=self.address,
+                    client_address=job.client_address,
+                    handler=self.handler_name,
+                    error=error,
+                )
+            )

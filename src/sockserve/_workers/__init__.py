@@ -1,0 +1,1 @@
+"""Processes that serve, and the one that supervises them: what `PreforkStrategy` starts."""

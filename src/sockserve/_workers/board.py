@@ -1,0 +1,77 @@
+"""
+The counts of all workers, in memory that they share.
+
+Each count is written by one process, as one aligned store of eight bytes, and read by any: no lock. A record is
+never set back: the next worker that gets it goes on counting where the last one ended, so that the sum over all
+records is what the server has served, by those who have ended too.
+"""
+
+import mmap
+
+from ..stats import Stats
+
+__all__ = ("Board", "Record")
+
+_ACCEPTED, _FINISHED, _FAILED, _REFUSED, _FIELDS = range(5)
+_BYTES = 8
+
+
+class Board:
+    """
+    All records.
+
+    Args:
+        records: How many workers may live at a time.
+
+    Resource handling:
+        Anonymous memory, without a descriptor; it goes with the last process that refers to it.
+    """
+
+    def __init__(self, records: int) -> None:
+        self.counts = memoryview(mmap.mmap(-1, records * _FIELDS * _BYTES)).cast("q")
+        self._free = list(range(records))
+
+    def take(self) -> "Record | None":
+        """Get a record that no worker has; None where all are taken."""
+        return Record(self.counts, self._free.pop() * _FIELDS) if self._free else None
+
+    def give_back(self, record: "Record") -> None:
+        """Let another worker have it. What was in flight in the one that has ended has failed."""
+        counts, base = record.counts, record.base
+        counts[base + _FAILED] = counts[base + _ACCEPTED] - counts[base + _FINISHED]
+        self._free.append(base // _FIELDS)
+
+    def total(self) -> Stats:
+        """Return the sum of this moment. Any process and thread."""
+        accepted = finished = failed = refused = 0
+        counts = self.counts
+        for base in range(0, len(counts), _FIELDS):
+            ended = counts[base + _FINISHED], counts[base + _FAILED]
+            refused += counts[base + _REFUSED]
+            finished += ended[0]
+            failed += ended[1]
+            # Read last: what has ended was accepted before, unless the processor has changed the order.
+            accepted += max(counts[base + _ACCEPTED], sum(ended))
+        return Stats(accepted, accepted - finished - failed, finished, failed, refused)
+
+
+class Record:
+    """What one worker counts. Implements `sockserve.abc.Tally`."""
+
+    __slots__ = ("base", "counts")
+
+    def __init__(self, counts: "memoryview[int]", base: int) -> None:
+        self.counts = counts
+        self.base = base
+
+    def accepted(self) -> None:
+        """See `sockserve.abc.Tally.accepted`."""
+        self.counts[self.base] += 1
+
+    def ended(self, ok: bool, /) -> None:
+        """See `sockserve.abc.Tally.ended`."""
+        self.counts[self.base + (_FINISHED if ok else _FAILED)] += 1
+
+    def refused(self) -> None:
+        """See `sockserve.abc.Tally.refused`."""
+        self.counts[self.base + _REFUSED] += 1

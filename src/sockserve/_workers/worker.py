@@ -1,0 +1,94 @@
+"""One worker: as its supervisor knows it, and its process from the fork to its end."""
+
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+import attrs
+
+from ..abc import Keeper, Listener, Order, Overseer, Strategy, Timer, WorkerCore
+from ..stats import Stats
+from ..strategies._forks import flush
+from .board import Record
+from .link import Link, WorkerLink
+
+__all__ = ("FOR_WORKERS", "Post", "Worker", "work")
+
+#: What a worker must not get before it has its own handlers.
+FOR_WORKERS = frozenset(
+    int(getattr(signal, name, 0)) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGIO")
+)
+
+
+@attrs.define(eq=False, kw_only=True)
+class Worker:
+    """
+    What a supervisor knows of one worker.
+
+    Args:
+        number: Of the slot that it is for.
+        link: The supervisor's end.
+        theirs: The worker's end, ours until the fork.
+        record: Where it counts.
+    """
+
+    number: int
+    link: Link
+    theirs: socket.socket
+    record: Record
+    pid: int = 0
+    keeper: Keeper | None = None
+    #: When it said that it accepts, on the loop's clock; None until then.
+    since: float | None = None
+    #: Whether its end is no surprise.
+    leaving: bool = False
+    #: What it died of, as it said itself.
+    error: str = ""
+    timer: Timer | None = None
+
+    def disown(self, keeper: Keeper, /) -> None:
+        """Take note of the process; its end of the link is its own."""
+        self.keeper = keeper
+        self.theirs.close()
+
+    def order(self, order: Order, grace: float = 0.0) -> None:
+        """Tell it what to do."""
+        self.leaving = True
+        self.link.order(order, grace)
+
+    def close(self) -> None:
+        """Forget the process."""
+        if self.timer is not None:
+            self.timer.cancel()
+        self.link.close()
+        self.theirs.close()
+
+
+@attrs.frozen(kw_only=True)
+class Post:
+    """Implements `sockserve.abc.Workplace`."""
+
+    listener: Listener[object, object]
+    tally: Record
+    totals: Callable[[], Stats]
+    overseer: Overseer
+
+
+def work(core: WorkerCore, inner: Strategy, post: Post, link: WorkerLink) -> NoReturn:
+    """Serve, in the worker's process, and leave it: no atexit function, no ``finally`` clause further out runs."""
+    status = 1
+    try:
+        core.serve(inner, post)
+        status = 0
+    except BaseException as error:
+        link.failed(error)
+        sys.excepthook(type(error), error, error.__traceback__)
+        raise  # goes no further than the next lines
+    finally:
+        try:
+            flush()
+        finally:
+            os._exit(status)

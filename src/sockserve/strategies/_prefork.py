@@ -1,0 +1,78 @@
+"""Another strategy, in a fixed number of supervised processes."""
+
+import os
+from typing import TYPE_CHECKING
+
+import attrs
+
+from .._validators import count, fail_type, seconds
+from ..abc import Core, Loop, Strategy, WorkerCore
+from ..errors import CompositionError
+from ._sync import SyncStrategy
+
+if TYPE_CHECKING:
+    from .._workers.supervisor import SupervisingRunner
+
+__all__ = ("PreforkStrategy",)
+
+
+def _default_workers() -> int:
+    return os.cpu_count() or 1
+
+
+def _check_inner(owner: object, attribute: "attrs.Attribute[Strategy]", value: object) -> None:
+    if isinstance(value, type) or not callable(getattr(value, "start", None)):
+        raise fail_type(owner, attribute.name, value, "a strategy such as SelectorStrategy()")
+    if isinstance(value, PreforkStrategy):
+        raise CompositionError("PreforkStrategy: inner is a PreforkStrategy; one parent supervises all workers")
+
+
+def _check_grace(owner: object, attribute: "attrs.Attribute[float]", value: object) -> None:
+    seconds(owner, attribute.name, value)
+
+
+@attrs.frozen
+class PreforkStrategy:
+    """
+    Run another strategy in several processes at a time: all accept from one socket, and all processors work.
+
+    The process that calls ``serve_forever`` opens the socket, forks the workers, and serves nothing itself: it
+    replaces workers that die. Each worker is a copy of it, serves by itself under *inner*, and leaves with
+    `os._exit`: neither atexit functions nor ``finally`` clauses further out run, stdout and stderr are flushed.
+    docs/prefork.md tells what happens where.
+
+    In the main thread, and where the program does not handle it itself, SIGTERM asks to stop with *grace*, and
+    a second one to stop at once. Workers take any number of SIGTERMs as one order to drain, SIGQUIT as one to
+    abort, and ignore SIGINT and SIGHUP. A worker whose parent has died lets go of the socket, and drains.
+
+    Args:
+        inner: What each worker serves under. `SyncStrategy()` by default: with a connection for each request, a
+            worker that is busy leaves the others to its siblings.
+        workers: How many; as many as the machine has processors. More where *inner* waits for its clients.
+        grace: Seconds for what is in flight where a signal ends a worker. 30: what supervisors of services give.
+
+    Raises:
+        OptionError: A value is out of range.
+        OptionTypeError: An option is of the wrong type.
+        CompositionError: The platform has no fork, or *inner* is a `PreforkStrategy` itself.
+
+    Error handling:
+        A worker that dies is replaced, at first at once, then after delays that grow up to 5 seconds. Where five
+        in a row end before they serve, `serve_forever` raises `WorkerError`.
+    """
+
+    inner: Strategy = attrs.field(factory=SyncStrategy, validator=_check_inner)
+    workers: int = attrs.field(factory=_default_workers, validator=count(1, 1024), kw_only=True)
+    grace: float = attrs.field(default=30.0, validator=_check_grace, kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        if not hasattr(os, "fork"):
+            raise CompositionError("PreforkStrategy: this platform has no os.fork; use ThreadPoolStrategy")
+
+    def start(self, loop: Loop, core: Core, /) -> "SupervisingRunner":
+        """Make the supervisor of one server."""
+        if not isinstance(core, WorkerCore):
+            raise CompositionError(f"PreforkStrategy: {core!r} cannot be served by other processes")
+        from .._workers.supervisor import SupervisingRunner  # noqa: PLC0415 - loads mmap, for who has workers
+
+        return SupervisingRunner(self, loop, core)
