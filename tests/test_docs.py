@@ -17,7 +17,10 @@ _LINK = re.compile(r"\]\(([^)#:]+)\)")
 
 @pytest.mark.parametrize(
     "name",
-    [f"docs/{name}.md" for name in ("cli", "guide", "extending", "messages", "migrating", "prefork", "tls")],
+    [
+        f"docs/{name}.md"
+        for name in ("cli", "guide", "extending", "messages", "migrating", "observability", "prefork", "tls")
+    ],
 )
 def test_the_blocks_of_a_page_run(name: str, tmp_path: Path) -> None:
     """All of a page in one program, warnings being errors."""

@@ -123,7 +123,7 @@ class ServerCore(Reports[R, A]):
         """Return what is measured: from the first call on."""
         if self.measures is None:
             self.measures = self.emitter.measures = Measures()
-            self._told_until = 0.0
+            self.tells_finished = True  # not only from the next batch on
         return self.measures
 
     @property

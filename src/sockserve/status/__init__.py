@@ -1,0 +1,5 @@
+"""A page that shows what servers are doing, served on their own loop."""
+
+from ._server import status_server
+
+__all__ = ("status_server",)

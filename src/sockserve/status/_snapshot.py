@@ -1,0 +1,98 @@
+"""How servers are doing at one moment, as JSON has it."""
+
+import os
+import platform
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import attrs
+
+from .. import __version__
+from ..handlers import handler_name
+from ..metrics._shown import address_text, printable
+from ..metrics._watched import Watched
+from ..server import AnyServer
+from ..stats import Distribution, RowInfo
+
+__all__ = ("JSON", "health", "snapshot")
+
+JSON: TypeAlias = "dict[str, JSON] | list[JSON] | str | int | float | None"
+
+#: Requests in flight that are listed for one server, at most: those that have waited longest. More than that
+#: nobody reads, and a page of ten thousand is slow in the browser.
+MOST_ROWS = 200
+
+
+def snapshot(watched: Watched, began: float) -> dict[str, JSON]:
+    """Return everything; *began* is when watching did, on `time.monotonic`'s clock."""
+    now = time.monotonic()
+    return {
+        "sockserve": __version__,
+        "python": platform.python_version(),
+        "pid": os.getpid(),
+        "health": health(watched),
+        "watched_seconds": now - began,
+        "cpu_seconds": time.process_time(),
+        "memory_bytes": _memory(),
+        "threads": threading.active_count(),
+        "servers": [_server(name, server, now) for name, server in watched.by_name().items()],
+    }
+
+
+def health(watched: Watched) -> str:
+    """Return "ok" where every server serves, else the state of one that does not."""
+    return next((server.state for _, server in watched.servers if server.state != "serving"), "ok")
+
+
+def _server(name: str, server: AnyServer, now: float) -> JSON:
+    measured, stats = server.measure(), server.stats
+    rows = server.rows()
+    return {
+        "name": printable(name),
+        "address": address_text(server._core.address),
+        "transport": type(server.transport).__name__,
+        "strategy": printable(repr(server.strategy)),
+        "handler": printable(handler_name(server.handler)),
+        "state": server.state,
+        "stats": {**attrs.asdict(stats)},
+        "full": measured.full,
+        "queued": measured.queued,
+        "dropped": measured.dropped,
+        "durations": _distribution(measured.durations),
+        "turns": None if measured.turns is None else _distribution(measured.turns),
+        "events": {**measured.events},
+        "rows": [_row(row, now) for row in _longest(rows)],
+        "rows_left_out": max(0, len(rows) - MOST_ROWS),
+    }
+
+
+def _longest(rows: Sequence[RowInfo]) -> list[RowInfo]:
+    return sorted(rows, key=lambda row: float("inf") if row.since is None else row.since)[:MOST_ROWS]
+
+
+def _row(row: RowInfo, now: float) -> JSON:
+    return {
+        "peer": address_text(row.client_address),
+        "state": row.state.lower(),
+        "waiting_for": row.waiting_for,
+        "seconds": None if row.since is None else max(0.0, now - row.since),
+        "seconds_left": None if row.deadline is None else max(0.0, row.deadline - now),
+    }
+
+
+def _distribution(found: Distribution) -> JSON:
+    return {"bounds": [*found.bounds], "counts": [*found.counts], "total": found.total}
+
+
+def _memory() -> int | None:
+    """Return the bytes of memory that the process holds, on Linux (proc_pid_statm(5): the second number)."""
+    if not sys.platform.startswith("linux"):
+        return None
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return None  # no /proc here, or no descriptor left
