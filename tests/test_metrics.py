@@ -24,8 +24,9 @@ from sockserve import (
     UnixDatagramTransport,
     UnixStreamTransport,
 )
+from sockserve._text import printable
 from sockserve.metrics import ServerCollector, metrics_text
-from sockserve.metrics._shown import address_text, printable
+from sockserve.metrics._shown import address_text
 
 TCP = TcpTransport(("127.0.0.1", 0))
 

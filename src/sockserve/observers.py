@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import attrs
 
 from . import events
+from ._text import printable
 from .addresses import UnixAddress
 from .events import Event
 
@@ -129,7 +130,7 @@ def _get_logger() -> "Callable[[str], logging.Logger] | None":
 
 def _write(name: str, level: int, text: str, error: BaseException | None, event: Event | None = None) -> None:
     """Write to the logger of this name, or to stderr as logging does for programs that have not configured it."""
-    text = _printable(text)
+    text = printable(text)
     get_logger = _get_logger()
     if get_logger is not None:
         get_logger(name).log(level, "%s", text, exc_info=error, extra=None if event is None else {"event": event})
@@ -152,13 +153,6 @@ def _shown(address: object) -> str:
     if isinstance(address, UnixAddress):
         return f"@{text[1:]}" if address.abstract else text or "an unnamed socket"
     return text
-
-
-def _printable(text: str) -> str:
-    """Keep a peer that chooses its own address, as one on a Unix socket does, from writing lines of its own."""
-    if text.isprintable():
-        return text
-    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
 
 
 @attrs.frozen

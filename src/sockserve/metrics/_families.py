@@ -7,10 +7,10 @@ from typing import Literal, TypeAlias, get_args
 import attrs
 
 from .. import __version__
+from .._text import printable
 from ..handlers import handler_name
 from ..server import AnyServer
 from ..stats import Distribution, Measurements, ServerState, Stats
-from ._shown import printable
 from ._watched import Watched
 
 __all__ = ("Family", "Sample", "families")

@@ -11,8 +11,9 @@ from typing import TypeAlias
 import attrs
 
 from .. import __version__
+from .._text import printable
 from ..handlers import handler_name
-from ..metrics._shown import address_text, printable
+from ..metrics._shown import address_text
 from ..metrics._watched import Watched
 from ..server import AnyServer
 from ..stats import Distribution, RowInfo
