@@ -116,7 +116,7 @@ STRATEGIES: Strategies = {**SHARED_MEMORY, "fork": ForkStrategy}
 
 #: Options of strategies. Each strategy has those that its signature names; any other is an error.
 OPTIONS: Mapping[str, Mapping[str, Any]] = {
-    "workers": {"type": int, "metavar": "N", "help": "threads at a time, at most"},
+    "workers": {"type": int, "metavar": "N", "help": "threads, or processes, at a time, at most"},
     "max_children": {"type": int, "metavar": "N", "help": "processes at a time, at most"},
     "slow": {"type": float, "metavar": "SECONDS", "help": "that a handler may hold all others without a warning"},
     "daemon": {"action": "store_const", "const": True, "help": "leave without waiting for the threads"},

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import attrs
 
-from sockserve.abc import Keeper, Listener
+from sockserve.abc import Keeper, Listener, Reply
 from sockserve.events import Event
 
 
@@ -63,6 +63,7 @@ class FakeCore:
     listeners: Sequence[Listener[object, object]] = ()
     address: object = "fake"
     handler_name: str = "fake.handler"
+    handler: object = None
     answers_messages: bool = False
 
     def wants(self, kind: type[Event], /) -> bool:
@@ -106,6 +107,9 @@ class FakeJob:
 
     def replace(self, request: object, /) -> None:
         self.request = request
+
+    def respond_by(self, respond: Callable[[object, bytes], Reply], /) -> None:
+        """No effect: there are no messages."""
 
     def conversation(self) -> None:
         """None: there is nobody to speak with."""

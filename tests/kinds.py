@@ -3,10 +3,12 @@
 import contextlib
 import functools
 import itertools
+import multiprocessing
 import os
 import socket
 import socketserver
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from sockserve import (
     AdoptedTransport,
     BaseRequestHandler,
     DatagramRequestHandler,
+    ExecutorStrategy,
     ForkStrategy,
     InetAddress,
     Lines,
@@ -171,6 +174,13 @@ SUPERVISED: dict[str, Callable[[], Strategy]] = {
 }
 #: The transports that they are tested with.
 SHARED = ("tcp", "unix-stream", "udp", "unix-datagram")
+#: Those that serve handlers of messages only. What they own is released at the end of the stack.
+MESSAGE_STRATEGIES: dict[str, Callable[[contextlib.ExitStack], Strategy]] = {
+    "executor-threads": lambda stack: ExecutorStrategy(stack.enter_context(ThreadPoolExecutor(4))),
+    "executor-processes": lambda stack: ExecutorStrategy(
+        stack.enter_context(ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork")))
+    ),
+}
 
 #: Those that are run with the portable, level-triggered poller.
 LEVEL = ("selector-level",)

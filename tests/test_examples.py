@@ -30,6 +30,7 @@ ARGUMENTS = {
     "dns_hosts": ["--udp", "127.0.0.1:0", "{folder}/hosts"],
     "http_files": ["--tcp", "127.0.0.1:0", str(FOLDER)],
     "http_messages": ["--tcp", "127.0.0.1:0"],
+    "primes_messages": ["--tcp", "127.0.0.1:0"],
     "resp_messages": ["--tcp", "127.0.0.1:0"],
     "resp_store": ["--tcp", "127.0.0.1:0"],
     "syslog_sink": ["--udp", "127.0.0.1:0"],
@@ -374,3 +375,22 @@ def test_curl_and_h11(strategy: str, folder: Path) -> None:
         with connect(server) as client:
             client.sendall(b"nonsense\r\n\r\n")
             assert client.makefile("rb").read().startswith(b"HTTP/1.1 400 ")
+
+
+# primes_messages.
+
+
+def test_primes_are_computed_by_processes() -> None:
+    """Over TCP and UDP, in the workers; what is no number says so."""
+    arguments = ("--tcp", "127.0.0.1:0", "--udp", "127.0.0.1:0", "--workers", "1")
+    with serving("primes_messages", *arguments, listens=2) as server, connect(server) as client:
+        client.sendall(b"1001\n1\n2\n0\nseven\n1000000000000000001\n")
+        with client.makefile("rb") as lines:
+            assert [next(lines) for _ in range(3)] == [b"1001: 7 11 13\n", b"1: \n", b"2: 2\n"]
+            assert [next(lines) for _ in range(3)] == [b"? a whole number from 1 to 1000000000000000000\n"] * 3
+        host, port = server.endpoint(1)
+        with socket.socket(type=socket.SOCK_DGRAM) as peer:
+            peer.settimeout(FAILSAFE)
+            peer.connect((host, int(port)))
+            peer.send(b"360")
+            assert peer.recv(100) == b"360: 2 2 2 3 3 5"

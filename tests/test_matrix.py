@@ -1,5 +1,6 @@
 """Laws that hold for every transport under every strategy."""
 
+import contextlib
 import socket
 import subprocess
 import sys
@@ -10,7 +11,18 @@ from typing import Any
 import pytest
 
 import sockserve
-from kinds import ECHO, STRATEGIES, SUPERVISED, TRANSPORTS, EchoLines, Kind, echo, receive
+from kinds import (
+    ECHO,
+    MESSAGE_STRATEGIES,
+    STRATEGIES,
+    SUPERVISED,
+    TRANSPORTS,
+    EchoLines,
+    EchoMessages,
+    Kind,
+    echo,
+    receive,
+)
 from recorder import FAILSAFE, Recorder
 from sockserve import PreforkStrategy, Server, SyncStrategy, strategies, transports
 from sockserve.abc import Strategy
@@ -32,7 +44,10 @@ FORMS = sorted({form for forms in ECHO.values() for form in forms})
 
 def test_every_part_is_in_the_matrix(tmp_path: Path) -> None:
     """No public transport or strategy is left out of these tests."""
-    assert {type(make()).__name__ for make in (STRATEGIES | SUPERVISED).values()} == set(strategies.__all__)
+    with contextlib.ExitStack() as stack:
+        made = [make() for make in (STRATEGIES | SUPERVISED).values()]
+        made += [make(stack) for make in MESSAGE_STRATEGIES.values()]
+        assert {type(strategy).__name__ for strategy in made} == set(strategies.__all__)
     used = set()
     for kind in TRANSPORTS:
         with kind.transport(tmp_path) as transport:
@@ -52,6 +67,19 @@ def test_answers_in_order(kind: Kind, strategy: Strategy, form: str, folder: Pat
         stats = server.stats
         assert stats.accepted == stats.active + stats.finished + stats.failed
     assert server.stats.failed == server.stats.active == 0
+    assert server.stats.finished == (1 if kind.stream else 3)
+
+
+@pytest.mark.parametrize("name", MESSAGE_STRATEGIES)
+def test_messages_are_answered_elsewhere(kind: Kind, name: str, folder: Path) -> None:
+    """The same handler, unmodified, where a strategy serves messages only."""
+    asked = [b"0\n", b"one\n", b"2" * 1000 + b"\n"]
+    with contextlib.ExitStack() as stack:
+        strategy = MESSAGE_STRATEGIES[name](stack)
+        transport = stack.enter_context(kind.transport(folder))
+        with Server(transport, strategy, EchoMessages).running() as server:
+            assert kind.ask(server.address, folder, *asked) == asked
+    assert (server.stats.failed, server.stats.active) == (0, 0)
     assert server.stats.finished == (1 if kind.stream else 3)
 
 

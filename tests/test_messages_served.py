@@ -16,7 +16,7 @@ import attrs
 import pytest
 
 import conftest
-from kinds import STRATEGIES, TRANSPORTS, Kind, receive
+from kinds import MESSAGE_STRATEGIES, STRATEGIES, TRANSPORTS, Kind, receive
 from recorder import FAILSAFE, Recorder
 from sockserve import (
     Chunks,
@@ -96,10 +96,39 @@ def stream_kind(request: pytest.FixtureRequest, tls_relay: None) -> Kind:
     return chosen
 
 
-@pytest.fixture(params=[*STRATEGIES, "driven"])
-def strategy(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Strategy:
+#: Where `respond` runs on the connection's own handler.
+HERE = [*STRATEGIES, "driven"]
+
+
+@pytest.fixture
+def get_strategy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Strategy]]:
+    """Make a strategy of its name; what it owns is released at the end."""
+    with contextlib.ExitStack() as stack:
+
+        def get(name: str) -> Strategy:
+            if name in MESSAGE_STRATEGIES:
+                return MESSAGE_STRATEGIES[name](stack)
+            return DrivenStrategy() if name == "driven" else conftest._strategy(name, monkeypatch)
+
+        yield get
+
+
+@pytest.fixture(params=[*HERE, "executor-threads"])
+def strategy(request: pytest.FixtureRequest, get_strategy: Callable[[str], Strategy]) -> Strategy:
     """Each strategy, and one that drives."""
-    return DrivenStrategy() if request.param == "driven" else conftest._strategy(request.param, monkeypatch)
+    return get_strategy(request.param)
+
+
+@pytest.fixture(params=HERE)
+def here(request: pytest.FixtureRequest, get_strategy: Callable[[str], Strategy]) -> Strategy:
+    """Each strategy under which a handler has all of itself in `respond`, and all the time for a reply."""
+    return get_strategy(request.param)
+
+
+@pytest.fixture(params=[name for name in [*HERE, "executor-threads"] if name not in {"sync", "driven"}])
+def concurrent(request: pytest.FixtureRequest, get_strategy: Callable[[str], Strategy]) -> Strategy:
+    """Each strategy that serves several requests at a time."""
+    return get_strategy(request.param)
 
 
 @contextlib.contextmanager
@@ -329,7 +358,7 @@ assert found.startswith((b"x" * 1000 + b"\\n") * 10)
 
 
 def test_an_endless_reply_to_a_peer_that_has_gone(
-    stream_kind: Kind, strategy: Strategy, folder: Path, recorder: Recorder
+    stream_kind: Kind, here: Strategy, folder: Path, recorder: Recorder
 ) -> None:
     """The generator is closed, the handler disconnected, and nothing has failed."""
 
@@ -344,7 +373,7 @@ def test_an_endless_reply_to_a_peer_that_has_gone(
         recorder(Noted(word="disconnected"))
 
     handler = answering(respond, disconnected=disconnected)
-    with serving(stream_kind, strategy, folder, handler, recorder) as server:
+    with serving(stream_kind, here, folder, handler, recorder) as server:
         # A process of its own: of a client in this one a forked handler has a copy, which nobody would close.
         target = str(server.address) if isinstance(server.address, str) else tuple(server.address)
         subprocess.run(
@@ -384,10 +413,10 @@ def pushing() -> type[Pushing]:
     return Fresh
 
 
-@pytest.fixture(params=[*(name for name in STRATEGIES if name != "fork"), "driven"])
-def shared(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Strategy:
+@pytest.fixture(params=[name for name in [*HERE, "executor-threads"] if name != "fork"])
+def shared(request: pytest.FixtureRequest, get_strategy: Callable[[str], Strategy]) -> Strategy:
     """Each strategy whose handlers the test can reach."""
-    return DrivenStrategy() if request.param == "driven" else conftest._strategy(request.param, monkeypatch)
+    return get_strategy(request.param)
 
 
 def test_send_from_another_thread_goes_out_at_once(
@@ -521,7 +550,7 @@ def test_a_datagram_handler_sends(datagram_kind: Kind, strategy: Strategy, folde
             assert [client.recv(100), client.recv(100)] == [b"note", b""]
 
 
-def test_a_handler_may_want_more_than_its_request(kind: Kind, strategy: Strategy, folder: Path) -> None:
+def test_a_handler_may_want_more_than_its_request(kind: Kind, here: Strategy, folder: Path) -> None:
     """By a partial; and it knows its peer and its server."""
 
     class Greeting(MessageHandler):
@@ -535,7 +564,7 @@ def test_a_handler_may_want_more_than_its_request(kind: Kind, strategy: Strategy
             assert isinstance(self.server, Server)
             return self.word + type(self.client_address).__name__.encode()
 
-    with serving(kind, strategy, folder, functools.partial(Greeting, word=b"hi ")) as server:
+    with serving(kind, here, folder, functools.partial(Greeting, word=b"hi ")) as server:
         with kind.client(server.address, folder) as client:
             client.sendall(b"?")
             name = type(server.address).__name__.encode()

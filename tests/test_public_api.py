@@ -50,6 +50,7 @@ SURFACE = {
     "ForkStrategy": "(*, max_children, block_on_close)",
     "SelectorStrategy": "(*, slow)",
     "PreforkStrategy": "(inner, *, workers, grace)",
+    "ExecutorStrategy": "(executor, *, outstanding)",
     "Lines": "(*, max_length)",
     "Delimited": "(delimiter, *, max_length)",
     "LengthPrefixed": "(format, *, max_length)",

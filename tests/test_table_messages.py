@@ -25,8 +25,8 @@ from sockserve import (
     sleep,
 )
 from sockserve._loop import pollers
-from sockserve._table.conversing import MOST_UNSENT
 from sockserve._table.current import current_row
+from sockserve._table.driven import MOST_UNSENT
 from sockserve.events import Finished, HandlerFailed, HandlerSlow, PeerGone
 from table_kit import POLLERS
 

@@ -24,6 +24,7 @@ from .errors import (
     ServerStateError,
     SockserveError,
     SockserveWarning,
+    TaskLostError,
     TlsHandshakeError,
     WorkerError,
 )
@@ -36,6 +37,7 @@ from .server import Server, serve
 from .starttls import start_tls
 from .stats import Distribution, Measurements, RowInfo, Stats
 from .strategies import (
+    ExecutorStrategy,
     ForkStrategy,
     PreforkStrategy,
     SelectorStrategy,
@@ -64,6 +66,7 @@ __all__ = (
     "Delimited",
     "Distribution",
     "Event",
+    "ExecutorStrategy",
     "ForkStrategy",
     "IncompleteMessage",
     "InetAddress",
@@ -93,6 +96,7 @@ __all__ = (
     "Stats",
     "StreamRequestHandler",
     "SyncStrategy",
+    "TaskLostError",
     "TcpTransport",
     "ThreadPoolStrategy",
     "ThreadStrategy",

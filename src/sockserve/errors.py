@@ -14,6 +14,7 @@ error                 who is at fault                         when
 `IncompleteMessage`   the peer: its input ends in a message   the input ends
 `RequestAborted`      nobody: the server has stopped          the request waits
 `TlsHandshakeError`   the peer: no TLS, or not in time        the request begins
+`TaskLostError`       the executor: a worker died             the answer is due
 `WorkerError`         the program: workers cannot start       ``serve_forever()``
 `SockserveWarning`    the program: what has no effect          a class or an attribute is set
 ===================== ======================================= ==========================
@@ -38,6 +39,7 @@ __all__ = (
     "ServerStateError",
     "SockserveError",
     "SockserveWarning",
+    "TaskLostError",
     "TlsHandshakeError",
     "WorkerError",
 )
@@ -173,6 +175,22 @@ class TlsHandshakeError(SockserveError, ConnectionError):
     @override
     def __reduce__(self) -> tuple[type["TlsHandshakeError"], tuple[object, str]]:
         return type(self), (self.peer, self.reason)
+
+
+class TaskLostError(SockserveError, RuntimeError):
+    """
+    An executor does not give the result of a task: its worker died, it was cancelled, or was never taken.
+
+    ``error`` is what the executor raised.
+    """
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(f"the executor has lost a message: {error!r}")
+        self.error = error
+
+    @override
+    def __reduce__(self) -> tuple[type["TaskLostError"], tuple[BaseException]]:
+        return type(self), (self.error,)
 
 
 class WorkerError(SockserveError, RuntimeError):

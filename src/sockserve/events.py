@@ -33,6 +33,7 @@ __all__ = (
     "Refused",
     "RequestAbandoned",
     "RequestsAbandoned",
+    "TaskLost",
     "TlsFailed",
     "VerifyFailed",
     "WorkerDied",
@@ -124,6 +125,17 @@ class Finished(RequestEvent):
 @attrs.frozen(kw_only=True)
 class HandlerFailed(RequestEvent):
     """``handler`` (its dotted name) raised ``error``: a bug, or something that it did not expect."""
+
+    handler: str
+    error: BaseException
+
+
+@attrs.frozen(kw_only=True)
+class TaskLost(RequestEvent):
+    """
+    An executor has lost a message that ``handler`` (its dotted name) was to answer: its worker died, the task was
+    cancelled, or could not be handed over. ``error`` is what the executor said. The connection was closed.
+    """
 
     handler: str
     error: BaseException

@@ -74,6 +74,7 @@ _ROWS: dict[type[Event], tuple[int, str]] = {
     events.TlsFailed: (INFO, "no TLS with {client}: {e.reason}"),
     events.Finished: (DEBUG, "finished {client} after {e.duration:.6f} s, ok={e.ok}"),
     events.HandlerFailed: (ERROR, "{e.handler} failed for {client}: {e.error!r}"),
+    events.TaskLost: (ERROR, "the executor has lost a message of {client} to {e.handler}: {e.error!r}"),
     events.HandlerSlow: (
         WARNING,
         "{e.handler} held all others for {e.duration:.3f} s, serving {client}, until {e.where}",

@@ -8,6 +8,7 @@ import socketserver
 import ssl
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar, assert_type
 
 from sockserve import (
@@ -18,6 +19,7 @@ from sockserve import (
     Deadlines,
     Delimited,
     Event,
+    ExecutorStrategy,
     ForkStrategy,
     InetAddress,
     LengthPrefixed,
@@ -217,6 +219,7 @@ strategies: list[abc.Strategy] = [
     ThreadPoolStrategy(),
     ForkStrategy(),
     SelectorStrategy(slow=0.5),
+    ExecutorStrategy(ThreadPoolExecutor(), outstanding=8),
 ]
 covariant: abc.Transport[object, object] = TcpTransport(ADDRESS)
 listener: abc.Listener[socket.socket, InetAddress] = TcpTransport(ADDRESS).listen()

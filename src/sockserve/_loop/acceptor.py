@@ -130,6 +130,10 @@ class Acceptor(Generic[R, A]):
 
     def _accept_batch(self, _mask: int) -> None:
         """Accept until nothing is left, enough arrivals are taken, or something else wants the loop."""
+        if self.runner.full:  # since the last batch: connections that were accepted before have filled it
+            self._look_away()
+            self._go_on()
+            return
         accept, admit, runner, loop = self.listener.accept, self.admit, self.runner, self.loop
         timers = loop.timers.heap
         self.before_batch(loop.time())
@@ -144,9 +148,7 @@ class Acceptor(Generic[R, A]):
             try:
                 arrival = accept()
             except BlockingIOError:
-                self._skips = self._skip = min(2 * self._skips + 1, MOST_SKIPPED) if taken <= 1 else 0
-                if self._starved:
-                    self._recovered()
+                self._emptied(taken)
                 return
             except DatagramTruncated as error:
                 self.truncated(error)
@@ -165,6 +167,12 @@ class Acceptor(Generic[R, A]):
                     return
             if loop.calling or (timers and loop.timer_due()):
                 return
+
+    def _emptied(self, taken: int) -> None:
+        """Take note of an accept that has found nothing, after so many that did."""
+        self._skips = self._skip = min(2 * self._skips + 1, MOST_SKIPPED) if taken <= 1 else 0
+        if self._starved:
+            self._recovered()
 
     def _queue_up(self) -> None:
         """

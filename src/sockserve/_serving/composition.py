@@ -1,5 +1,6 @@
 """Whether the parts of a server fit together, seen before anything is opened."""
 
+from ..abc import CheckingStrategy
 from ..deadlines import Deadlines
 from ..errors import CompositionError, OptionTypeError
 from ..handlers import handler_name, serves_streams
@@ -22,7 +23,8 @@ def check_composition(transport: object, strategy: object, handler: object, obse
     Raise what a type checker would have said.
 
     Raises:
-        CompositionError: A part is missing or in another's place, or the handler serves another kind of request.
+        CompositionError: A part is missing or in another's place, the handler serves another kind of request, or
+            the strategy cannot run it.
         OptionTypeError: The observer cannot be called.
     """
     _check_part("transport", transport)
@@ -35,6 +37,8 @@ def check_composition(transport: object, strategy: object, handler: object, obse
         raise OptionTypeError(f"Server: observer must be callable with an event, not {observer!r}")
     _check_kind(transport, handler)
     check_messages(handler, type(transport).__name__, stream=bool(getattr(transport, "stream", None)))
+    if isinstance(strategy, CheckingStrategy):
+        strategy.check_composition(transport, handler)
 
 
 def _check_part(name: str, part: object) -> None:

@@ -4,8 +4,8 @@ from typing import Generic, TypeVar
 
 from ..abc import Handler
 from ..abc._arrival import AnyArrival
-from ..errors import IncompleteMessage, MessageError, TlsHandshakeError
-from ..events import Event, HandlerFailed, MessageDropped, MessageRefused, PeerGone, TlsFailed
+from ..errors import IncompleteMessage, MessageError, TaskLostError, TlsHandshakeError
+from ..events import Event, HandlerFailed, MessageDropped, MessageRefused, PeerGone, TaskLost, TlsFailed
 from ..handlers import handler_name
 from ..observers import Emitter
 
@@ -60,6 +60,18 @@ class Reports(Generic[R, A]):
                     client_address=job.client_address,
                     reason=error.reason,
                     error=error,
+                )
+            )
+
+    def task_lost(self, job: AnyArrival, error: TaskLostError, /) -> None:
+        """See `Serving.task_lost`."""
+        if self.wants(TaskLost):
+            self.emit(
+                TaskLost(
+                    server_address=self.address,
+                    client_address=job.client_address,
+                    handler=self.handler_name,
+                    error=error.error,
                 )
             )
 

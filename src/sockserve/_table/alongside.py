@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ..abc import Keeper
+from ..abc import Keeper, Reply
 from .current import current_row
 from .locks import Event
 
@@ -83,6 +83,9 @@ class _Beside:
 
     def replace(self, request: object, /) -> None:
         """Nothing: there is no request."""
+
+    def respond_by(self, respond: Callable[[object, bytes], Reply], /) -> None:
+        """No effect: there are no messages."""
 
     def conversation(self) -> None:
         """None: there is nobody to speak with."""

@@ -10,7 +10,8 @@ from ..abc import Core, Job, Loop
 from ..events import HandlerSlow, RequestAbandoned
 from ..stats import RowInfo
 from .answering import AnsweringSocket, may_block
-from .conversing import Conversations
+from .conversations import Conversations, MakeRow
+from .conversing import ConversationRow
 from .fibres import Fibres, frame_of, run_here
 from .rows import Row, Table
 from .sockets import CooperativeSocket, adopt_request
@@ -27,6 +28,8 @@ class TableRunner:
         slow: Seconds that a row may hold the loop without being reported.
         loop: Where they are served.
         core: Told of slow and of abandoned rows.
+        make_row: Makes the rows of conversations. Where it is not the table's own, messages are answered
+            elsewhere.
     """
 
     full = False
@@ -39,14 +42,17 @@ class TableRunner:
     _conversations: Conversations
     _answering: dict[socket.socket, AnsweringSocket]
     _add_turn: Callable[[float], object] | None
+    #: Whether what answers a datagram never waits, so that there is nothing to park.
+    _at_once: bool
 
-    def __init__(self, slow: float, loop: Loop, core: Core) -> None:
+    def __init__(self, slow: float, loop: Loop, core: Core, make_row: MakeRow = ConversationRow) -> None:
         self.loop, self.core, self._slow = loop, core, slow
         self._table = Table(loop, slow, self._row_held, self._abandon)
         self._fibres = Fibres(self._table)
-        self._conversations = Conversations(self._table, self._job_held)
+        self._conversations = Conversations(self._table, make_row, self._job_held)
         self._answering = {}
         self._add_turn = None
+        self._at_once = core.answers_messages and make_row is ConversationRow
 
     def submit(self, job: Job, /) -> None:
         """Begin with *job*, at once, until it waits for the first time."""
@@ -55,7 +61,7 @@ class TableRunner:
             if type(request) is socket.socket and self._conversations.begin(job, request):
                 return
             job.replace(adopt_request(request))
-        elif not self._answer_through(job) and self.core.answers_messages:
+        elif not self._answer_through(job) and self._at_once:
             self._run_at_once(job)
             return
         self._fibres.start(job)
@@ -107,6 +113,11 @@ class TableRunner:
             answering, self._answering = self._answering, {}
             for each in answering.values():
                 each.close()
+
+    def disown_all(self) -> None:
+        """In another process: close its copies of what is in flight here."""
+        for job in [row.job for row in self._table.rows] + [row.job for row in self._conversations.rows]:
+            job.disown(_NOBODY)
 
     def close(self, deadline: float | None, /) -> None:
         """Nothing is in flight: `leave` has seen to that."""

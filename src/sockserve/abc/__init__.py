@@ -12,7 +12,16 @@ from .._typing import TypeVar
 from ._arrival import Arrival, DatagramRequest, Keeper
 from ._loop import EDGE, EXCLUSIVE, PEER_CLOSED, READ, URGENT, WRITE, Loop, Timer
 from ._message import BulkFraming, Conversation, Decoder, Framing, Reply
-from ._strategy import Core, Job, ListingRunner, LoopRunner, Runner, Strategy, TurningRunner
+from ._strategy import (
+    CheckingStrategy,
+    Core,
+    Job,
+    ListingRunner,
+    LoopRunner,
+    Runner,
+    Strategy,
+    TurningRunner,
+)
 from ._transport import Configure, Listener, Transport
 from ._workers import Order, Overseer, Supervisor, Tally, WorkerCore, Workplace
 
@@ -25,6 +34,7 @@ __all__ = (
     "WRITE",
     "Arrival",
     "BulkFraming",
+    "CheckingStrategy",
     "Configure",
     "Conversation",
     "Core",

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias
 
 from .._typing import TypeVar
 from ..deadlines import Deadlines
-from ..errors import MessageError, RequestAborted, TlsHandshakeError
-from ._message import Conversation
+from ..errors import MessageError, RequestAborted, TaskLostError, TlsHandshakeError
+from ._message import Conversation, Reply
 
 if TYPE_CHECKING:
     import ssl
@@ -49,13 +49,15 @@ class Arrival(Generic[R_co, A_co]):
         client_address: Whom it came from.
     """
 
-    __slots__ = ("aborted", "began", "client_address", "keeper", "number", "request", "serving")
+    __slots__ = ("aborted", "began", "client_address", "keeper", "number", "request", "respond", "serving")
 
     def __init__(self, request: R_co, client_address: A_co) -> None:
         self.request = request
         self.client_address = client_address
         self.keeper: Keeper | None = None
         self.aborted = False
+        #: What answers messages in place of the handler's own method.
+        self.respond: Callable[[object, bytes], Reply] | None = None
         #: When its handling began, if somebody wants to know.
         self.began: float | None = None
 
@@ -110,6 +112,10 @@ class Arrival(Generic[R_co, A_co]):
         """Whether *error*, raised by the handler, only means that this peer is not there any more."""
 
     # What a strategy calls.
+
+    def respond_by(self, respond: Callable[[object, bytes], Reply], /) -> None:
+        """See `sockserve.abc.Job.respond_by`."""
+        self.respond = respond
 
     def run(self) -> bool:
         """See `sockserve.abc.Job.run`."""
@@ -171,7 +177,9 @@ class Arrival(Generic[R_co, A_co]):
         if isinstance(error, TlsHandshakeError) and not self.aborted:
             self.serving.tls_failed(self, error)
             return False
-        if gone:
+        if isinstance(error, TaskLostError):
+            self.serving.task_lost(self, error)
+        elif gone:
             self.serving.peer_gone(self, error)
         else:
             self.serving.handler_failed(self, error)
@@ -257,6 +265,10 @@ class Serving(Protocol):
 
     def tls_failed(self, job: AnyArrival, error: TlsHandshakeError, /) -> None:
         """Report a connection that could not be secured."""
+        ...
+
+    def task_lost(self, job: AnyArrival, error: TaskLostError, /) -> None:
+        """Report an answer that an executor owes."""
         ...
 
     def handler_failed(self, job: AnyArrival, error: BaseException, /) -> None:

@@ -114,6 +114,11 @@ class Conversation(Protocol):
         """Whether the connection is to end, once everything has been sent and nothing is `pending`."""
         ...
 
+    @property
+    def stopped(self) -> bool:
+        """Whether no further message is to be answered, although some have come: `close` was called."""
+        ...
+
     def respond(self, message: bytes, /) -> Reply:
         """Call the handler's method: it may be that itself."""
         ...
@@ -174,6 +179,10 @@ class Conversation(Protocol):
         Returns:
             Whether it was taken. Not so before `connect` and after `disconnect`.
         """
+        ...
+
+    def close(self) -> None:
+        """Answer no further message, and be over when the reply at hand is sent. Any thread."""
         ...
 
     def disconnect(self) -> None:

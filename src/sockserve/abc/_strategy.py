@@ -7,10 +7,19 @@ from ..events import Event
 from ..stats import RowInfo
 from ._arrival import Keeper
 from ._loop import Loop
-from ._message import Conversation
+from ._message import Conversation, Reply
 from ._transport import Listener
 
-__all__ = ("Core", "Job", "ListingRunner", "LoopRunner", "Runner", "Strategy", "TurningRunner")
+__all__ = (
+    "CheckingStrategy",
+    "Core",
+    "Job",
+    "ListingRunner",
+    "LoopRunner",
+    "Runner",
+    "Strategy",
+    "TurningRunner",
+)
 
 
 class Job(Protocol):
@@ -33,6 +42,14 @@ class Job(Protocol):
 
     def replace(self, request: object, /) -> None:
         """Let the handler get *request* instead, before `run`: a strategy's own kind of socket."""
+        ...
+
+    def respond_by(self, respond: Callable[[object, bytes], Reply], /) -> None:
+        """
+        Let *respond* answer messages, before `run`: called with the handler and one message, where `run` runs.
+
+        For who runs the handler's own method elsewhere. No effect where the handler is no `MessageHandler`.
+        """
         ...
 
     @property
@@ -114,6 +131,11 @@ class Core(Protocol):
     @property
     def handler_name(self) -> str:
         """The dotted name of what answers, for events."""
+        ...
+
+    @property
+    def handler(self) -> object:
+        """What answers, as it was composed: a class, a `functools.partial`, any callable."""
         ...
 
     @property
@@ -224,4 +246,23 @@ class Strategy(Protocol):
 
     def start(self, loop: Loop, core: Core, /) -> Runner:
         """Make the runner of one server. It starts no thread and no process before it has work."""
+        ...
+
+
+@runtime_checkable
+class CheckingStrategy(Strategy, Protocol):
+    """A strategy that does not serve everything. One that wraps another passes the question on."""
+
+    def check_composition(self, transport: object, handler: object, /, *, forks: bool = False) -> None:
+        """
+        Look at what is to be served, when a server is composed of it. Nothing is opened or started.
+
+        Args:
+            transport: How requests will arrive.
+            handler: What is to answer them.
+            forks: Whether that will be in processes that are forked from this one.
+
+        Raises:
+            CompositionError: This cannot be served; says what to do.
+        """
         ...

@@ -82,7 +82,6 @@ class MessageConversation:
         "_lazy",
         "_messages",
         "_replies",
-        "_stopped",
         "_thread",
         "decoder",
         "encode",
@@ -90,6 +89,7 @@ class MessageConversation:
         "over",
         "pending",
         "respond",
+        "stopped",
     )
 
     def __init__(self, handler: MessageHandler[object], manner: Manner, carrier: Carrier) -> None:
@@ -113,7 +113,7 @@ class MessageConversation:
         #: Raised when what came before it has been sent.
         self._error: Exception | None = None
         #: Whether no further message is to be answered; and the reply at hand is not to go on either.
-        self._stopped = False
+        self.stopped = False
         self._cut = False
 
     # What a driver calls.
@@ -212,7 +212,7 @@ class MessageConversation:
 
     def close(self) -> None:
         """Answer no further message, and be over. Any thread: another one does not wait for an endless reply."""
-        self._stopped = self.over = True
+        self.stopped = self.over = True
         if self._gathered is None or threading.get_ident() != self._thread:
             self._cut = True
             self._carrier.end_input()
@@ -245,7 +245,7 @@ class MessageConversation:
             if self._messages is None:
                 return False
             for message in self._messages:
-                if self._stopped:
+                if self.stopped:
                     self._messages = None
                     return False
                 reply = respond(message)

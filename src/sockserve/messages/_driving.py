@@ -1,5 +1,6 @@
 """Running a handler of messages as any other: its thread reads, answers and writes until all is over."""
 
+import functools
 import socket
 import threading
 from collections.abc import Callable
@@ -10,7 +11,7 @@ import attrs
 
 from .._table.current import current_row
 from .._table.locks import Lock
-from ..abc import Conversation, DatagramRequest
+from ..abc import Conversation, DatagramRequest, Reply
 from ..abc._arrival import AnyArrival, current_job
 from ..handlers import send_reply
 from ._conversation import Carrier, Manner, MessageConversation
@@ -58,21 +59,31 @@ class Messages:
         """Answer a request, all of it, as handlers of other kinds do while they are made."""
         job = current_job.get()
         assert job is not None
-        answer_request(self.make(request, client_address, server), self.manner, job)
+        answer_request(self.make(request, client_address, server), self.manner, job, job.respond)
 
 
-def answer_request(handler: MessageHandler[object], manner: Manner | None, carrier: Carrier) -> None:
-    """Answer the request that *handler* was made for, all of it."""
+def answer_request(
+    handler: MessageHandler[object],
+    manner: Manner | None,
+    carrier: Carrier,
+    respond: Callable[[object, bytes], Reply] | None = None,
+) -> None:
+    """Answer the request that *handler* was made for, all of it; by *respond*, if it is not its own method."""
     request = handler.request
+    answer = handler.respond if respond is None else functools.partial(respond, handler)
     if isinstance(request, tuple):
-        _answer_datagram(handler, *request)
+        _answer_datagram(handler, answer, *request)
         return
     assert manner is not None  # else it is not composed with connections
-    drive(MessageConversation(handler, manner, carrier), request)
+    conversation = MessageConversation(handler, manner, carrier)
+    conversation.respond = answer
+    drive(conversation, request)
 
 
-def _answer_datagram(handler: MessageHandler[object], packet: bytes, sock: socket.socket) -> None:
-    reply = handler.respond(packet)
+def _answer_datagram(
+    handler: MessageHandler[object], respond: Callable[[bytes], Reply], packet: bytes, sock: socket.socket
+) -> None:
+    reply = respond(packet)
     if type(reply) is bytes:
         send_reply(sock, reply, handler.client_address)
     elif reply is not None:

@@ -1,7 +1,7 @@
 """The class to derive from."""
 
 import socket
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeAlias
 
 from .._typing import TypeVar
 from ..abc import DatagramRequest, Framing, Reply
@@ -12,7 +12,6 @@ from ._replies import as_message
 if TYPE_CHECKING:
     from ..server import Server
     from ._client import MessageClient
-    from ._conversation import MessageConversation
 
 __all__ = ("MessageHandler", "message_class")
 
@@ -20,6 +19,18 @@ AddressT = TypeVar("AddressT", default=Address)
 
 #: A server of whatever requests, since such a handler serves connections and datagrams alike.
 _Server: TypeAlias = "Server[Any, AddressT]"  # type: ignore[explicit-any]
+
+
+class Voice(Protocol):
+    """What carries what a handler says unasked."""
+
+    def send(self, message: bytes, /) -> bool:
+        """See `MessageHandler.send`."""
+        ...
+
+    def close(self) -> None:
+        """See `MessageHandler.close`."""
+        ...
 
 
 class MessageHandler(Generic[AddressT]):
@@ -59,7 +70,7 @@ class MessageHandler(Generic[AddressT]):
         self.request = request
         self.client_address = client_address
         self.server = server
-        self._conversation: MessageConversation | None = None
+        self._conversation: Voice | None = None
 
     def respond(self, message: bytes) -> Reply:
         """

@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Callable, Sequence
 from typing import TypeAlias, cast
 
-from ..abc import Keeper, Listener
+from ..abc import Keeper, Listener, Reply
 from ..errors import RequestAborted
 from ..events import Event, HandlerSlow, RequestAbandoned
 from ..handlers import handler_name
@@ -94,6 +94,9 @@ class ServerJob:
         """See `sockserve.abc.Job.replace`."""
         self.request = request
 
+    def respond_by(self, respond: Callable[[object, bytes], Reply], /) -> None:
+        """See `sockserve.abc.Job.respond_by`. No effect: the server's methods answer."""
+
     def run(self) -> bool:
         """See `sockserve.abc.Job.run`."""
         try:
@@ -167,9 +170,14 @@ class Face:
         return False
 
     @property
+    def handler(self) -> object:
+        """See `sockserve.abc.Core.handler`."""
+        return getattr(self._server(), "RequestHandlerClass", None)
+
+    @property
     def handler_name(self) -> str:
         """See `sockserve.abc.Core.handler_name`."""
-        return handler_name(getattr(self._server(), "RequestHandlerClass", None))
+        return handler_name(self.handler)
 
     def wants(self, kind: type[Event], /) -> bool:
         """See `sockserve.abc.Core.wants`."""

@@ -1,5 +1,6 @@
 """Where requests run: one file for each strategy."""
 
+from ._executor import ExecutorStrategy
 from ._fork import ForkStrategy
 from ._prefork import PreforkStrategy
 from ._selector import SelectorStrategy
@@ -8,6 +9,7 @@ from ._thread import ThreadStrategy
 from ._thread_pool import ThreadPoolStrategy
 
 __all__ = (
+    "ExecutorStrategy",
     "ForkStrategy",
     "PreforkStrategy",
     "SelectorStrategy",

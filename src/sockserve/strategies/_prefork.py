@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from .._validators import count, fail_type, seconds
-from ..abc import Core, Loop, Strategy, WorkerCore
+from ..abc import CheckingStrategy, Core, Loop, Strategy, WorkerCore
 from ..errors import CompositionError
 from ._sync import SyncStrategy
 
@@ -68,6 +68,16 @@ class PreforkStrategy:
     def __attrs_post_init__(self) -> None:
         if not hasattr(os, "fork"):
             raise CompositionError("PreforkStrategy: this platform has no os.fork; use ThreadPoolStrategy")
+
+    def check_composition(self, transport: object, handler: object, /, *, forks: bool = False) -> None:
+        """
+        See `sockserve.abc.CheckingStrategy`: it is for *inner* to say.
+
+        Raises:
+            CompositionError: *inner* cannot serve this, or not in another process than this one.
+        """
+        if isinstance(self.inner, CheckingStrategy):
+            self.inner.check_composition(transport, handler, forks=True)
 
     def start(self, loop: Loop, core: Core, /) -> "SupervisingRunner":
         """Make the supervisor of one server."""

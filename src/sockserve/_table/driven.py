@@ -1,0 +1,235 @@
+"""
+What rows without a stack share: the connection of a conversation, and what is still to be sent over it.
+
+A `MessageHandler` never waits by itself, so it needs no greenlet: what has arrived is handed over, what comes back
+is sent, and the row waits for more. It is watched by levels, for one direction at a time: for reading, unless the
+peer has not taken what it was sent, or something else comes first.
+"""
+
+import socket
+import threading
+from abc import abstractmethod
+
+from ..abc import READ, WRITE, Conversation, Job
+from ..stats import RowInfo
+from .conversations import Conversations
+from .fibres import leave_child
+
+__all__ = ("LITTLE", "MOST_UNSENT", "MUCH", "SHARE", "DrivenRow")
+
+#: Bytes that are read at a time, at first: a larger buffer costs more than a small request (measured).
+LITTLE = 8 * 1024
+#: Bytes that are read at a time from a peer that has sent so much.
+MUCH = 64 * 1024
+#: Bytes of messages that nobody asked for, and that wait for a peer which does not read, at most.
+MOST_UNSENT = 1024 * 1024
+#: Pieces of a reply that are sent before the others have their turn.
+SHARE = 32
+
+_send = socket.socket.send
+
+
+class DrivenRow:
+    """
+    One connection of a `MessageHandler`. Subclasses say how what has come is answered.
+
+    Args:
+        home: Where it is.
+        job: The request.
+        sock: Its connection.
+        conversation: What is said.
+    """
+
+    __slots__ = (
+        "conversation",
+        "ended",
+        "failure",
+        "fd",
+        "home",
+        "job",
+        "mailed",
+        "output",
+        "since",
+        "size",
+        "sock",
+        "table",
+        "watched",
+    )
+
+    def __init__(self, home: Conversations, job: Job, sock: socket.socket, conversation: Conversation) -> None:
+        self.home = home
+        self.table = home.table
+        self.job = job
+        self.sock = sock
+        self.fd = sock.fileno()
+        self.conversation = conversation
+        #: What the peer has not taken yet. While there is any, nothing is read.
+        self.output: bytearray | None = None
+        #: Bytes that other threads have to send, and that have not come here yet.
+        self.mailed = 0
+        #: How much to read at a time.
+        self.size = LITTLE
+        #: READ or WRITE, as the loop knows it; 0: it does not watch.
+        self.watched = 0
+        #: What ends it when the peer has taken everything.
+        self.failure: BaseException | None = None
+        self.ended = False
+        self.since = self.table.clock()
+
+    # What a subclass says.
+
+    @abstractmethod
+    def on_readable(self, mask: int, /) -> None:
+        """Take what has come. Called by the loop."""
+
+    @abstractmethod
+    def advance(self) -> None:
+        """Do what comes next, until there is something to wait for; or end."""
+
+    def wanted(self) -> int:
+        """Say what to wait for: READ, WRITE, or 0 where it is nothing of the connection's."""
+        return READ if self.output is None and not self.conversation.pending else WRITE
+
+    def info(self) -> RowInfo:
+        """Describe it."""
+        state, waiting_for = ("WRITING", "writable") if self.watched == WRITE else ("READING", "readable")
+        return RowInfo(
+            client_address=self.job.client_address, state=state, waiting_for=waiting_for, since=self.since
+        )
+
+    # From its begin to its end.
+
+    def begin(self) -> None:
+        """Let the handler know, and wait for what the peer has to say."""
+        self.sock.setblocking(False)
+        try:
+            self.conversation.connect(self.deliver)
+        except BaseException as error:  # noqa: BLE001 - reported, or raised again
+            self.end(error)
+        else:
+            self.advance()
+
+    def look(self) -> None:
+        """Be watched for what there is to do."""
+        wanted = self.wanted()
+        if wanted == self.watched or self.ended or self.table.foreign:
+            return
+        loop = self.table.loop
+        if self.watched:
+            loop.unwatch(self.fd)
+        self.watched = wanted
+        if wanted:
+            loop.watch(self.fd, self.on_readable if wanted == READ else self.on_writable, wanted)
+
+    def end(self, error: BaseException | None) -> None:
+        """
+        End the connection.
+
+        Raises:
+            BaseException: The *error*, where it is not for this request alone.
+        """
+        if self.ended:
+            return
+        with self.home.lock:
+            self.ended = True
+        self.home.rows.discard(self)
+        if self.watched:
+            self.table.loop.unwatch(self.fd)
+        self.output = None
+        try:
+            self.conversation.disconnect()
+        except BaseException as caught:  # noqa: BLE001 - reported, or raised again
+            error = error or caught
+        self.job.conclude(error)
+
+    def leave_child(self) -> None:
+        """In a process that the handler has forked: the connection is the parent's, and goes on there."""
+        if self.output is not None:
+            self.sock.setblocking(True)
+            self.sock.sendall(self.output)
+        leave_child(self.failure)
+
+    # Sending.
+
+    def put(self, data: bytes) -> bool:
+        """Send *data*, or keep what the peer does not take; whether it has not gone."""
+        if self.output is not None:
+            self.output += data
+            return True
+        try:
+            sent = _send(self.sock, data)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            self.failure = self.failure or error
+            return False
+        if sent != len(data):
+            self.output = bytearray(memoryview(data)[sent:])
+        return True
+
+    def put_rest(self) -> None:
+        """
+        Send what is still to come of a reply, piece by piece, as far as it goes.
+
+        Raises:
+            BaseException: What the handler raises, or its framing.
+        """
+        conversation = self.conversation
+        for _ in range(SHARE):
+            if self.failure is not None or self.output is not None or not conversation.pending:
+                break
+            output = conversation.more()
+            if output:
+                self.put(output)
+
+    def on_writable(self, _mask: int) -> None:
+        """Go on with what the peer has not taken. Called by the loop."""
+        clock = self.table.clock
+        began = clock()
+        if self.output is not None:
+            self._flush(self.output)
+        if self.output is None and not self.ended:
+            self.advance()
+        self.since = now = clock()
+        if now - began > self.table.slow:
+            self.home.on_slow(self.job, now - began)
+
+    def _flush(self, output: bytearray) -> None:
+        try:
+            sent = _send(self.sock, output)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self.end(error)
+            return
+        del output[:sent]
+        if not output:
+            self.output = None
+
+    # Called by the handler, and by whoever has it, to send what nobody has asked for.
+
+    def deliver(self, data: bytes) -> bool:
+        """Send *data*, from any thread; whether it was taken."""
+        if threading.get_ident() != self.table.thread:
+            return self._mail(data)
+        if self.ended or (self.output is not None and len(self.output) + len(data) > MOST_UNSENT):
+            return False
+        if not self.put(data):
+            return False
+        self.look()
+        return True
+
+    def _mail(self, data: bytes) -> bool:
+        with self.home.lock:
+            if self.ended or self.mailed + len(data) > MOST_UNSENT:
+                return False
+            self.mailed += len(data)
+        self.table.loop.call_soon_threadsafe(lambda: self._arrive(data))
+        return True
+
+    def _arrive(self, data: bytes) -> None:
+        with self.home.lock:
+            self.mailed -= len(data)
+        if not self.ended:
+            self.put(data)
+            self.advance()
