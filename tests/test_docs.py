@@ -1,11 +1,15 @@
 """The pages: their Python runs, their links lead somewhere, what the README promises is in place."""
 
 import re
+import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from recorder import FAILSAFE
 
 assert sys.platform != "win32"  # the suite needs POSIX; see CONTRIBUTING.md
 
@@ -13,26 +17,44 @@ ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 _PYTHON = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"\]\(([^)#:]+)\)")
+_STRICT = [sys.executable, "-W", "error", "-W", "ignore::DeprecationWarning"]
+
+#: The pages whose only program is the first that a newcomer sees: it serves until Ctrl-C.
+FIRST = [ROOT / "README.md", ROOT / "docs/index.md"]
+BLOCKS = {page: _PYTHON.findall(page.read_text()) for page in PAGES}
 
 
 @pytest.mark.parametrize(
-    "name",
-    [
-        f"docs/{name}.md"
-        for name in ("cli", "guide", "extending", "messages", "migrating", "observability", "prefork", "tls")
-    ],
+    "page", [page for page in PAGES if BLOCKS[page] and page not in FIRST], ids=lambda page: page.name
 )
-def test_the_blocks_of_a_page_run(name: str, tmp_path: Path) -> None:
+def test_the_blocks_of_a_page_run(page: Path, tmp_path: Path) -> None:
     """All of a page in one program, warnings being errors."""
-    blocks = _PYTHON.findall((ROOT / name).read_text())
-    assert blocks
     program = tmp_path / "page.py"
-    program.write_text("\n".join(blocks))
-    strict = ["-W", "error", "-W", "ignore::DeprecationWarning"]
-    done = subprocess.run(
-        [sys.executable, *strict, program], capture_output=True, text=True, timeout=60, check=False
-    )
+    program.write_text("\n".join(BLOCKS[page]))
+    done = subprocess.run([*_STRICT, program], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_first_program_serves(tmp_path: Path) -> None:
+    """It is the same on both pages, and answers as docs/index.md shows, until Ctrl-C."""
+    (first,), (same,) = (BLOCKS[page] for page in FIRST)
+    assert first == same
+    assert "9000" in first
+    program = tmp_path / "upper.py"
+    program.write_text(first.replace("9000", "0"))
+    with subprocess.Popen(
+        [*_STRICT, "-u", program], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        try:
+            assert process.stdout
+            port = re.findall(r"\d+", process.stdout.readline())[-1]
+            with socket.create_connection(("127.0.0.1", int(port)), FAILSAFE) as client:
+                client.sendall(b"hello\n")
+                assert client.recv(100) == b"HELLO\n"
+            process.send_signal(signal.SIGINT)
+            assert process.wait(FAILSAFE) == -signal.SIGINT
+        finally:
+            process.kill()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -60,7 +82,7 @@ def test_ruff_is_content() -> None:
     pytest.importorskip("ruff")
     for command in (["check"], ["format", "--check"]):
         done = subprocess.run(
-            [sys.executable, "-m", "ruff", *command, "--no-cache", "src", "tests", "examples"],
+            [sys.executable, "-m", "ruff", *command, "--no-cache", "src", "tests", "examples", "docs"],
             cwd=ROOT,
             capture_output=True,
             text=True,

@@ -24,7 +24,7 @@ def serve(*servers: "AnyServer", beside: "Sequence[AnyServer]" = ()) -> None:
     Args:
         servers: Each is stopped by itself; Ctrl-C stops all.
         beside: More servers on the same loop, which are left, without a grace, when the last of *servers* has
-            been: what tells how these are doing (`sockserve.status`), also while they drain. Ctrl-C leaves them
+            been: what tells how these are doing (a status page), also while they drain. Ctrl-C leaves them
             alone; one that is stopped by itself ends before the others.
 
     Raises:
