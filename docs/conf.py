@@ -22,9 +22,6 @@ extensions = [
 ]
 exclude_patterns = ["_build"]
 
-# A pattern in a list of contents may find nothing: a page that is still to be written.
-suppress_warnings = ["toc.empty_glob"]
-
 # Names between backticks lead to what they name. One that leads nowhere is a warning, and an error in the tests.
 default_role = "py:obj"
 nitpicky = True
@@ -53,4 +50,5 @@ html_css_files = ["sockserve.css"]
 html_copy_source = False
 pygments_style = "friendly"
 pygments_dark_style = "github-dark"
+nitpick_ignore = [("py:class", "Metric")]  # of prometheus_client, an extra
 nitpick_ignore_regex = [("py:class", r"[A-Z]|_?[A-Z]\w*T(_co)?")]  # type variables

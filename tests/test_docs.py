@@ -1,5 +1,7 @@
 """The pages: their Python runs, their links lead somewhere, what the README promises is in place."""
 
+import importlib
+import pkgutil
 import re
 import signal
 import socket
@@ -9,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
+import sockserve
+from docs_kit import DOCS, ROOT, contents, named, shown
 from recorder import FAILSAFE
 
 assert sys.platform != "win32"  # the suite needs POSIX; see CONTRIBUTING.md
 
-ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 _PYTHON = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"\]\(([^)#:]+)\)")
@@ -55,6 +58,30 @@ def test_the_first_program_serves(tmp_path: Path) -> None:
             assert process.wait(FAILSAFE) == -signal.SIGINT
         finally:
             process.kill()
+
+
+def test_every_page_has_its_place() -> None:
+    """In the contents of docs/index.md, or of a page that is in them: a new page needs a line there."""
+    assert set(DOCS.rglob("*.md")) - contents() == set()
+
+
+def test_every_public_name_is_shown_once() -> None:
+    """Whatever a public module has in its ``__all__`` is in the reference: a new module needs a line there."""
+    modules = [
+        module.name
+        for module in pkgutil.walk_packages(sockserve.__path__, "sockserve.")
+        if "._" not in module.name and not module.name.endswith("__main__")
+    ]
+    names = shown()
+    assert len(names) == len(set(names))
+    objects = {id(named(name)) for name in names}
+    missing = [
+        f"{module}.{name}"
+        for module in ["sockserve", *modules]
+        for name in getattr(importlib.import_module(module), "__all__", ())
+        if id(named(f"{module}.{name}")) not in objects
+    ]
+    assert missing == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
