@@ -50,5 +50,3 @@ html_css_files = ["sockserve.css"]
 html_copy_source = False
 pygments_style = "friendly"
 pygments_dark_style = "github-dark"
-nitpick_ignore = [("py:class", "Metric")]  # of prometheus_client, an extra
-nitpick_ignore_regex = [("py:class", r"[A-Z]|_?[A-Z]\w*T(_co)?")]  # type variables

@@ -8,7 +8,6 @@ in a signature, leads to what has been shown, from wherever it is written.
 
 import builtins
 import importlib
-import pkgutil
 import sys
 from typing import Any
 
@@ -63,8 +62,8 @@ def resolve(
             made = nodes.reference("", "", shown, internal=True, refuri=f"{uri}#{entry.node_id}")
             made["reftitle"] = found[0]
             return made
-    in_signature = reference["reftype"] == "class"
-    return shown if somebody_elses(target) or (in_signature and is_internal(parts[-1])) else None
+    # Type checkers see to the names in signatures: type variables, what is imported for them alone, private ones.
+    return shown if reference["reftype"] == "class" or somebody_elses(target) else None
 
 
 def endings(objects: dict[str, Any], last: str) -> list[str]:
@@ -90,11 +89,6 @@ def somebody_elses(target: str) -> bool:
     return target in sys.stdlib_module_names
 
 
-def is_internal(name: str) -> bool:
-    """Whether a type in a signature is one that is ours, has a name, and is nobody's business."""
-    return any(hasattr(sys.modules[module], name) for module in sys.modules if module.startswith(f"{PACKAGE}."))
-
-
 def no_types(app: Sphinx, what: str, *about: Any) -> None:
     """
     Keep napoleon from taking what stands before a colon for a type: types are annotated.
@@ -109,11 +103,7 @@ def no_types(app: Sphinx, what: str, *about: Any) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Register all, and load the modules that are imported late: signatures name what is in them."""
-    package = importlib.import_module(PACKAGE)
-    for module in pkgutil.walk_packages(package.__path__, f"{PACKAGE}."):
-        if not module.name.endswith("__main__"):
-            importlib.import_module(module.name)
+    """Register all."""
     app.add_directive("public", Public)
     app.connect("autodoc-process-docstring", no_types, priority=400)  # before napoleon
     app.connect("missing-reference", resolve, priority=900)  # after intersphinx
