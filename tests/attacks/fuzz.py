@@ -2,8 +2,8 @@
 Random bytes into every framing, led by what they reach: Atheris, an optional command (Linux, where it installs).
 
 ``pip install atheris``, then ``PYTHONPATH=tests python -m attacks.fuzz Lines -max_total_time=60``: the name of one
-of `TARGETS`, and options of libFuzzer. It runs until something is raised that is not announced, or a message depends
-on how the bytes were split, or is longer than the framing allows.
+of `TARGETS`, and options of libFuzzer. It runs until something is raised that is not announced, or a message
+depends on how the bytes were split, or is longer than the framing allows.
 """
 
 import importlib
