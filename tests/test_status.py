@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import json
+import re
 import shutil
 import socket
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import sockserve.status
 from kinds import AF_UNIX, EchoLines, echo
 from recorder import FAILSAFE
 from sockserve import (
@@ -353,6 +355,16 @@ def test_curl_sees_the_page() -> None:
             check=True,
         )
         assert done.stdout.count("HTTP/1.1 200 OK") == 3
+
+
+def test_the_page_makes_no_markup_of_what_it_is_given() -> None:
+    """Its scripts have no way to: nothing that parses HTML, runs text, or needs a style or script of its own."""
+    folder = Path(sockserve.status.__file__).parent / "assets"
+    scripts = "".join(path.read_text() for path in folder.glob("*.js"))
+    for way in ("innerHTML", "outerHTML", "insertAdjacent", "document.write", "DOMParser", "eval(", "Function("):
+        assert way not in scripts
+    page = (folder / "page.html").read_text()
+    assert not re.search(r"<script(?![^>]*src=)|<style|\bstyle=|\bon[a-z]+=|https?:", page)
 
 
 # Composing it.

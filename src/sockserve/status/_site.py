@@ -25,7 +25,10 @@ _TEXT = "text/plain; charset=utf-8"
 _ASSETS = {
     "/": ("page.html", "text/html; charset=utf-8"),
     "/page.css": ("page.css", "text/css; charset=utf-8"),
-    "/page.js": ("page.js", "text/javascript; charset=utf-8"),
+    **{
+        f"/{name}": (name, "text/javascript; charset=utf-8")
+        for name in ("page.js", "server.js", "draw.js", "text.js")
+    },
     "/favicon.svg": ("favicon.svg", "image/svg+xml"),
 }
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]@/\s]+)(?::[0-9]{1,5})?")
