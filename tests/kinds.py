@@ -14,6 +14,7 @@ from typing import Any
 
 import attrs
 
+import proxy_kit
 from recorder import FAILSAFE
 from sockserve import (
     AdoptedTransport,
@@ -25,6 +26,7 @@ from sockserve import (
     Lines,
     MessageHandler,
     PreforkStrategy,
+    ProxyProtocolTransport,
     SelectorStrategy,
     StreamRequestHandler,
     SyncStrategy,
@@ -51,6 +53,8 @@ class Kind:
     stream: bool
     make: Callable[[Path, contextlib.ExitStack], Transport[Any, Any]]
     tls: bool = False
+    #: What a client says first, before it is one.
+    preface: bytes = b""
 
     @contextlib.contextmanager
     def transport(self, folder: Path) -> Iterator[Transport[Any, Any]]:
@@ -73,6 +77,8 @@ class Kind:
             relays[0].connect(sock, family, target)
         else:
             sock.connect(target)
+        if self.preface:
+            sock.sendall(self.preface)
         return sock
 
     def target(self, address: Any) -> tuple[int, Any]:
@@ -152,6 +158,16 @@ TRANSPORTS = (
         "adopted-unix-datagram",
         False,
         _adopted(lambda folder: _bound(AF_UNIX, socket.SOCK_DGRAM, _path(folder))),
+    ),
+)
+
+#: Transports that only a few laws are run for, those that they could break: the rest is that of what they wrap.
+WRAPPERS = (
+    Kind(
+        "proxy-tcp",
+        True,
+        lambda folder, stack: ProxyProtocolTransport(TcpTransport(("127.0.0.1", 0)), ["127.0.0.0/8"]),
+        preface=proxy_kit.line(),
     ),
 )
 

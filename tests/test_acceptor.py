@@ -12,7 +12,7 @@ from sockserve._loop.accept_errors import ACTIONS, PAUSE_SECONDS, AcceptAction, 
 from sockserve._loop.acceptor import BATCH, CALM_SECONDS, RETRIES, Acceptor
 from sockserve._loop.loop import EventLoop
 from sockserve.abc import READ, Runner
-from sockserve.errors import DatagramTruncated
+from sockserve.errors import ArrivalRefused, DatagramTruncated
 
 FD = 50
 
@@ -57,7 +57,7 @@ class Bench:
         self.loop = EventLoop(lambda: self.poller, self.clock)
         self.core, self.listener, self.runner = FakeCore(), FakeListener(), FakeRunner()
         self.admitted: list[Any] = []
-        self.truncated: list[DatagramTruncated] = []
+        self.truncated: list[ArrivalRefused] = []
         self.batches = 0
         self.on_admit: Callable[[], object] = lambda: None
         self.acceptor: Acceptor[Any, Any] = Acceptor(
@@ -66,7 +66,7 @@ class Bench:
             listener=self.listener,
             runner=self.runner,
             admit=self._admit,
-            truncated=self.truncated.append,
+            refused=self.truncated.append,
             before_batch=lambda now: None,
             after_batch=self._after,
         )

@@ -17,6 +17,7 @@ from kinds import (
     STRATEGIES,
     SUPERVISED,
     TRANSPORTS,
+    WRAPPERS,
     EchoLines,
     EchoMessages,
     Kind,
@@ -39,6 +40,13 @@ from sockserve.events import (
 
 assert sys.platform != "win32"  # the suite needs POSIX; see CONTRIBUTING.md
 
+
+def wrapped_too(law: Any) -> Any:
+    """Let a law hold for what wraps other transports, too: one that a wrapper could break."""
+    kinds = [pytest.param(kind, id=kind.name) for kind in (*TRANSPORTS, *WRAPPERS)]
+    return pytest.mark.usefixtures("tls_relay")(pytest.mark.parametrize("kind", kinds)(law))
+
+
 FORMS = sorted({form for forms in ECHO.values() for form in forms})
 
 
@@ -49,12 +57,13 @@ def test_every_part_is_in_the_matrix(tmp_path: Path) -> None:
         made += [make(stack) for make in MESSAGE_STRATEGIES.values()]
         assert {type(strategy).__name__ for strategy in made} == set(strategies.__all__)
     used = set()
-    for kind in TRANSPORTS:
+    for kind in (*TRANSPORTS, *WRAPPERS):
         with kind.transport(tmp_path) as transport:
             used.add(type(transport).__name__)
     assert used == set(transports.__all__)
 
 
+@wrapped_too
 @pytest.mark.parametrize("form", FORMS)
 def test_answers_in_order(kind: Kind, strategy: Strategy, form: str, folder: Path) -> None:
     """Every form of handler answers three requests in order."""
@@ -83,6 +92,7 @@ def test_messages_are_answered_elsewhere(kind: Kind, name: str, folder: Path) ->
     assert server.stats.finished == (1 if kind.stream else 3)
 
 
+@wrapped_too
 def test_a_handler_that_raises_ends_its_request_alone(
     kind: Kind, strategy: Strategy, folder: Path, recorder: Recorder
 ) -> None:
@@ -216,6 +226,7 @@ def test_a_handler_may_ask_to_stop(kind: Kind, strategy: Strategy, folder: Path)
             assert not thread.is_alive()
 
 
+@wrapped_too
 def test_a_request_in_flight_finishes_within_the_grace(
     kind: Kind, strategy: Strategy, folder: Path, gate: "Gate"
 ) -> None:

@@ -64,6 +64,8 @@ SURFACE = {
     "Queue": "(maxsize)",
     "TlsTransport": "(inner, context)",
     "Limits": "(*, connections, per_peer, overload)",
+    "ProxyProtocolTransport": "(inner, trusted, *, untrusted)",
+    "proxied": "()",
     "Deadlines": "(*, handshake, idle, total)",
     "start_tls": "(sock, context)",
     "serve": "(servers, *, beside)",

@@ -11,15 +11,18 @@ from ._table.sleeping import sleep
 from .addresses import Address, InetAddress, UnixAddress
 from .deadlines import Deadlines
 from .errors import (
+    ArrivalRefused,
     CompositionError,
     DatagramTruncated,
     IncompleteMessage,
     ListenError,
     MessageError,
     MessageTooLong,
+    OpeningError,
     OptionError,
     OptionTypeError,
     PeerGoneError,
+    ProxyProtocolError,
     RequestAborted,
     ServerStateError,
     SockserveError,
@@ -33,6 +36,7 @@ from .handlers import BaseRequestHandler, DatagramRequestHandler, StreamRequestH
 from .limits import Limits
 from .messages import MessageHandler
 from .observers import LogEvents, Observer, log_events
+from .proxying import Proxied, proxied
 from .server import Server, serve
 from .starttls import start_tls
 from .stats import Distribution, Measurements, RowInfo, Stats
@@ -47,6 +51,7 @@ from .strategies import (
 )
 from .transports import (
     AdoptedTransport,
+    ProxyProtocolTransport,
     TcpTransport,
     TlsTransport,
     UdpTransport,
@@ -57,6 +62,7 @@ from .transports import (
 __all__ = (
     "Address",
     "AdoptedTransport",
+    "ArrivalRefused",
     "BaseRequestHandler",
     "Chunks",
     "CompositionError",
@@ -81,10 +87,14 @@ __all__ = (
     "MessageHandler",
     "MessageTooLong",
     "Observer",
+    "OpeningError",
     "OptionError",
     "OptionTypeError",
     "PeerGoneError",
     "PreforkStrategy",
+    "Proxied",
+    "ProxyProtocolError",
+    "ProxyProtocolTransport",
     "Queue",
     "RequestAborted",
     "RowInfo",
@@ -110,6 +120,7 @@ __all__ = (
     "alongside",
     "cooperative",
     "log_events",
+    "proxied",
     "serve",
     "sleep",
     "start_tls",

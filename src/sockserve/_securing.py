@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeGuard
 
 from ._table.current import current_row
 from ._table.polling import wait_for
+from .abc import Patience
 from .errors import OptionError, OptionTypeError, RequestAborted, TlsHandshakeError
 
 if TYPE_CHECKING:
@@ -107,23 +108,23 @@ def _parks(sock: socket.socket) -> "TypeGuard[CooperativeSSLSocket]":
 _PARKING = f"{__package__}._table.sockets"
 
 
-def shake_hands(sock: ssl.SSLSocket, seconds: float | None) -> None:
+def shake_hands(sock: ssl.SSLSocket, patience: Patience) -> None:
     """
-    Let the handshake happen, within *seconds*; the socket's own timeout is as it was afterwards.
+    Let the handshake happen, as long as there is *patience*; the socket's own timeout is as it was afterwards.
 
     Raises:
         TlsHandshakeError: It has failed, or took too long.
         RequestAborted: The server has stopped.
     """
-    peer, patience = _peer(sock), sock.gettimeout()
+    peer, timeout = _peer(sock), sock.gettimeout()
     try:
-        sock.settimeout(seconds)
+        sock.settimeout(patience.left())
         sock.do_handshake()
-        sock.settimeout(patience)
+        sock.settimeout(timeout)
     except RequestAborted:
         raise
     except TimeoutError as error:
-        raise TlsHandshakeError(peer, f"it was not complete after {seconds} s") from error
+        raise TlsHandshakeError(peer, f"it was not complete after {patience.seconds} s") from error
     except (OSError, ValueError) as error:  # ValueError: the server's end has closed it meanwhile
         raise TlsHandshakeError(peer, _reason(error)) from error
 

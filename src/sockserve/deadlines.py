@@ -24,9 +24,9 @@ class Deadlines:
     How long one connection may take. None sets no limit.
 
     Args:
-        handshake: Seconds for a TLS handshake, all of it: a client that sends a byte now and then gains nothing.
-            10: enough for three round trips by way of a satellite that each lose a packet, and short enough that
-            silent clients do not pile up.
+        handshake: Seconds for a proxy's header and a TLS handshake, all of both: who sends a byte now and then
+            gains nothing. 10: enough for three round trips by way of a satellite that each lose a packet, and
+            short enough that silent clients do not pile up.
         idle: Seconds without a word in either direction.
         total: Seconds for the whole connection.
 

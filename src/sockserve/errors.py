@@ -8,12 +8,15 @@ error                 who is at fault                         when
 `CompositionError`    the program: parts that do not fit      they are composed
 `ListenError`         the machine: address, rights, files     ``listen()``
 `ServerStateError`    the program: the wrong moment           the call
+`ArrivalRefused`      the peer: it is not welcome             it arrives
 `DatagramTruncated`   the peer: a datagram beyond the limit   it is received
 `PeerGoneError`       the peer: it cannot be answered         the reply is sent
 `MessageTooLong`      the peer: a message beyond the limit     it arrives
 `IncompleteMessage`   the peer: its input ends in a message   the input ends
 `RequestAborted`      nobody: the server has stopped          the request waits
+`OpeningError`        the peer: what has to come first        the request begins
 `TlsHandshakeError`   the peer: no TLS, or not in time        the request begins
+`ProxyProtocolError`  the proxy: no header, or not in time    the request begins
 `TaskLostError`       the executor: a worker died             the answer is due
 `WorkerError`         the program: workers cannot start       ``serve_forever()``
 `SockserveWarning`    the program: what has no effect          a class or an attribute is set
@@ -26,15 +29,18 @@ import os
 from ._typing import override
 
 __all__ = (
+    "ArrivalRefused",
     "CompositionError",
     "DatagramTruncated",
     "IncompleteMessage",
     "ListenError",
     "MessageError",
     "MessageTooLong",
+    "OpeningError",
     "OptionError",
     "OptionTypeError",
     "PeerGoneError",
+    "ProxyProtocolError",
     "RequestAborted",
     "ServerStateError",
     "SockserveError",
@@ -100,12 +106,25 @@ _ADVICE = {
 }
 
 
-class DatagramTruncated(SockserveError):  # noqa: N818 - it names what happened to the datagram
+class ArrivalRefused(SockserveError):  # noqa: N818 - it names what happened to the arrival
+    """What has arrived from ``client_address`` is turned away by its transport, for this ``reason``."""
+
+    def __init__(self, client_address: object, reason: str) -> None:
+        super().__init__(reason)
+        self.client_address = client_address
+        self.reason = reason
+
+    @override
+    def __reduce__(self) -> tuple[type["ArrivalRefused"], tuple[object, object]]:
+        return type(self), (self.client_address, self.reason)
+
+
+class DatagramTruncated(ArrivalRefused):
     """A datagram longer than ``max_packet_size`` arrived and was dropped, never passed on as if whole."""
 
     def __init__(self, client_address: object, max_packet_size: int) -> None:
-        super().__init__(f"a datagram from {client_address!r} is longer than max_packet_size={max_packet_size}")
-        self.client_address = client_address
+        reason = f"a datagram from {client_address!r} is longer than max_packet_size={max_packet_size}"
+        super().__init__(client_address, reason)
         self.max_packet_size = max_packet_size
 
     @override
@@ -159,22 +178,40 @@ class RequestAborted(SockserveError, ConnectionAbortedError):  # noqa: N818 - it
     """
 
 
-class TlsHandshakeError(SockserveError, ConnectionError):
+class OpeningError(SockserveError, ConnectionError):
     """
-    A connection could not be secured by TLS: the peer speaks something else, was too slow, has gone.
+    A connection could not be made ready for its handler: what has to come first did not, or not in time.
 
-    ``peer`` is its address, as the system says, None where it has gone; ``reason`` says why, for people. The error
-    of `ssl` or of the system is its ``__cause__``.
+    ``peer`` is who has failed, as the system says, None where it has gone; ``reason`` says why, for people. What
+    was raised below is its ``__cause__``.
     """
+
+    _what = "not ready:"
 
     def __init__(self, peer: object, reason: str) -> None:
-        super().__init__(f"no TLS with {peer!r}: {reason}")
+        super().__init__(f"{self._what} {peer!r}: {reason}")
         self.peer = peer
         self.reason = reason
 
     @override
-    def __reduce__(self) -> tuple[type["TlsHandshakeError"], tuple[object, str]]:
+    def __reduce__(self) -> tuple[type["OpeningError"], tuple[object, str]]:
         return type(self), (self.peer, self.reason)
+
+
+class TlsHandshakeError(OpeningError):
+    """
+    A connection could not be secured by TLS: the peer speaks something else, was too slow, has gone.
+
+    The error of `ssl` or of the system is its ``__cause__``.
+    """
+
+    _what = "no TLS with"
+
+
+class ProxyProtocolError(OpeningError):
+    """A proxy has not said whom it speaks for: its header is missing, wrong, too long, or came too late."""
+
+    _what = "no PROXY header from"
 
 
 class TaskLostError(SockserveError, RuntimeError):

@@ -28,8 +28,10 @@ __all__ = (
     "Listening",
     "MessageDropped",
     "MessageRefused",
+    "NotOpened",
     "NotStarted",
     "PeerGone",
+    "ProxyFailed",
     "Refused",
     "RequestAbandoned",
     "RequestsAbandoned",
@@ -188,14 +190,30 @@ class MessageDropped(RequestEvent):
 
 
 @attrs.frozen(kw_only=True)
-class TlsFailed(RequestEvent):
+class NotOpened(RequestEvent):
+    """
+    A connection could not be made ready for its handler, for this ``reason``, and was closed; no handler has seen
+    it. ``error`` is what was raised, its ``__cause__`` what was behind that.
+    """
+
+    reason: str
+    error: BaseException
+
+
+@attrs.frozen(kw_only=True)
+class TlsFailed(NotOpened):
     """
     A connection could not be secured by TLS, for this ``reason``, and was closed; no handler has seen it, unless
     it was the handler that asked for TLS. ``error`` is what was raised, its ``__cause__`` what `ssl` said.
     """
 
-    reason: str
-    error: BaseException
+
+@attrs.frozen(kw_only=True)
+class ProxyFailed(NotOpened):
+    """
+    A proxy, whose own address is the ``client_address`` here, has not said whom it speaks for: its connection was
+    closed, for this ``reason``.
+    """
 
 
 @attrs.frozen(kw_only=True)

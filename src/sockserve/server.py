@@ -46,7 +46,8 @@ class Server(Generic[R, A]):
         limits: How many requests are taken at a time, and what happens to more: all, unless told otherwise.
         deadlines: How long a connection may take: 10 seconds for a TLS handshake, unless told otherwise.
         verify: Called in the loop's thread with (request, client_address); false refuses the request. None: all
-            are served.
+            are served. Behind a proxy (`ProxyProtocolTransport`) it is called where the request runs, once the
+            client's address is known.
         observer: Told of events, where they happen. `log_events` by default: the logger ``sockserve``.
         timeout: Seconds that `handle_request` waits for a request; None: without a limit.
         service_actions: Called in the loop's thread every ``poll_interval`` seconds and after each batch of

@@ -3,6 +3,7 @@
 import socket
 from typing import TYPE_CHECKING
 
+from .abc import Patience
 from .abc._arrival import current_job
 from .deadlines import Deadlines
 
@@ -50,7 +51,7 @@ def start_tls(sock: socket.socket, context: "ssl.SSLContext") -> "ssl.SSLSocket"
         return job.start_tls(context)
     secured = secure(sock, context)  # of a server of the other kind (`sockserve.socketserver`), or of none
     try:
-        shake_hands(secured, Deadlines().handshake)
+        shake_hands(secured, Patience.of(Deadlines().handshake))
     except BaseException:
         secured.close()  # as wrap_socket does: nobody else has it
         raise

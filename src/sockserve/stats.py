@@ -47,8 +47,10 @@ class Stats:
         accepted: Handed to the strategy.
         active: Not ended yet.
         finished: Ended well, or by a peer that went away.
-        failed: Ended by an error of the handler, by the death of its process, or never started.
-        refused: Turned away: by ``verify``, by `Limits`, or as a datagram that was too long.
+        failed: Ended by an error of the handler, by the death of its process, turned away behind a proxy (by
+            ``verify`` or a limit for its client), or never started.
+        refused: Turned away before it was accepted: by ``verify``, by `Limits`, by its transport (a peer that is
+            not trusted), as a datagram that was too long.
     """
 
     accepted: int

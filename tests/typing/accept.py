@@ -2,6 +2,7 @@
 
 import functools
 import http.server
+import ipaddress
 import pathlib
 import socket
 import socketserver
@@ -12,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar, assert_type
 
 from sockserve import (
+    Address,
     AdoptedTransport,
     BaseRequestHandler,
     Chunks,
@@ -28,6 +30,7 @@ from sockserve import (
     Lock,
     MessageHandler,
     Observer,
+    ProxyProtocolTransport,
     Queue,
     RequestAborted,
     SelectorStrategy,
@@ -47,6 +50,7 @@ from sockserve import (
     cooperative,
     events,
     log_events,
+    proxied,
     serve,
     sleep,
     start_tls,
@@ -129,6 +133,14 @@ Server(UnixDatagramTransport(pathlib.Path("/tmp/s")), ThreadPoolStrategy(workers
 Server(AdoptedTransport(3), SyncStrategy(), Upper)
 Server(AdoptedTransport(socket.socket()), SyncStrategy(), Packets)
 
+behind = ProxyProtocolTransport(TcpTransport(ADDRESS), ["10.0.0.0/8"])
+assert_type(Server(behind, ThreadStrategy(), InetUpper), Server[socket.socket, InetAddress])
+local = ProxyProtocolTransport(UnixStreamTransport("s"), ("unix:",), untrusted="serve")
+assert_type(Server(local, ThreadStrategy(), Upper), Server[socket.socket, UnixAddress | InetAddress])
+Server(ProxyProtocolTransport(AdoptedTransport(3), [ipaddress.ip_network("::/0")]), ThreadStrategy(), Upper)
+said = proxied()
+assert_type(said.client if said else None, Address | None)
+
 Server(TcpTransport(ADDRESS), SyncStrategy(), InetUpper)
 Server(UnixStreamTransport("s"), SyncStrategy(), UnixOnly)
 Server(TcpTransport(ADDRESS), SyncStrategy(), Anything)
@@ -203,6 +215,7 @@ assert_type(tls.limits, Limits)
 Server(TcpTransport(ADDRESS), SyncStrategy(), Files, limits=Limits(connections=10, per_peer=1, overload=b"busy"))
 Limits(overload="close")
 assert_type(TlsTransport(UnixStreamTransport("s"), context), TlsTransport[UnixAddress])
+assert_type(TlsTransport(behind, context), TlsTransport[InetAddress])
 Server(TlsTransport(TcpTransport(ADDRESS), context), SyncStrategy(), Files, deadlines=Deadlines(handshake=None))
 Server(TlsTransport(TcpTransport(ADDRESS), lambda: context), SyncStrategy(), Upper)
 Server(TlsTransport(TcpTransport(ADDRESS), context), SyncStrategy(), plain)

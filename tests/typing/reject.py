@@ -15,6 +15,7 @@ from sockserve import (
     Lines,
     Lock,
     MessageHandler,
+    ProxyProtocolTransport,
     Queue,
     SelectorStrategy,
     Server,
@@ -185,3 +186,7 @@ Delimited("-")  # E: arg-type
 LengthPrefixed("!I", 5)  # E: call-arg
 Chunks(max_length=5)  # E: call-arg
 Lines().max_length = 5  # E: misc
+ProxyProtocolTransport(tcp, ["::1"], untrusted="drop")  # E: arg-type
+Server(ProxyProtocolTransport(UnixStreamTransport("s"), ["unix:"]), sync, InetStream)  # E: arg-type
+ProxyProtocolTransport(UdpTransport(ADDRESS), ["::1"])  # E: arg-type
+ProxyProtocolTransport(tcp)  # E: call-arg

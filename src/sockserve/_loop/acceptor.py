@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 import attrs
 
 from ..abc import EXCLUSIVE, READ, Arrival, Core, Listener, Runner, Timer
-from ..errors import DatagramTruncated
+from ..errors import ArrivalRefused
 from ..events import AcceptFailed, AcceptPaused, AcceptResumed
 from .accept_errors import PAUSE_SECONDS, AcceptAction, action_for
 from .loop import EventLoop
@@ -38,7 +38,7 @@ class Acceptor(Generic[R, A]):
         listener: What is accepted from.
         runner: Asked whether it is full.
         admit: Called with the runner and every arrival.
-        truncated: Called for every datagram that was too long.
+        refused: Called for what the listener has turned away: a datagram that was too long, for one.
         before_batch: Called before every batch, with the time.
         after_batch: Called after every batch; None for nothing.
         shared: Other processes accept from the same socket: take one arrival a wake-up, and let them be woken for
@@ -50,7 +50,7 @@ class Acceptor(Generic[R, A]):
     listener: Listener[R, A]
     runner: Runner
     admit: Callable[[Runner, Arrival[R, A]], None]
-    truncated: Callable[[DatagramTruncated], None]
+    refused: Callable[[ArrivalRefused], None]
     before_batch: Callable[[float], object]
     after_batch: Callable[[], object] | None
     shared: bool = False
@@ -90,8 +90,8 @@ class Acceptor(Generic[R, A]):
     def _take_last(self) -> None:
         try:
             arrival = self.listener.accept()
-        except DatagramTruncated as error:
-            self.truncated(error)
+        except ArrivalRefused as error:
+            self.refused(error)
         except OSError:
             pass  # nothing, or nothing that can be had now
         else:
@@ -150,8 +150,8 @@ class Acceptor(Generic[R, A]):
             except BlockingIOError:
                 self._emptied(taken)
                 return
-            except DatagramTruncated as error:
-                self.truncated(error)
+            except ArrivalRefused as error:
+                self.refused(error)
             except OSError as error:
                 if not self._failed(error):
                     return

@@ -11,7 +11,7 @@ from ..abc import Arrival, Job, Loop, Runner
 from ..abc._arrival import AnyArrival
 from ..events import Event, LimitReached, LimitRelieved, Refused, VerifyFailed
 from ..limits import Limits
-from .farewells import Farewells
+from .farewells import Farewells, tell_here
 from .peers import Census
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ A = TypeVar("A")
 @attrs.define(eq=False)
 class Admission(Generic[R, A]):
     """
-    Decides on each arrival, in the loop's thread.
+    Decides on each arrival: in the loop's thread, or where it runs, if its client's address is known only there.
 
     Args:
         core: The server's: counts, and reports.
@@ -86,47 +86,61 @@ class Admission(Generic[R, A]):
     # Deciding.
 
     def admits(self, arrival: Arrival[R, A]) -> bool:
-        """Whether *arrival* is to be served. If not, it has been closed, counted and reported."""
+        """Whether *arrival* is to be served. If not, it has been closed, counted, reported. Called in the loop."""
         if self._most is not None and self.core.active >= self._most:
-            self._turn_away(arrival, "connections")
+            self._turn_away(arrival, self._refusal(arrival, "connections"))
             return False
-        return self.vet(arrival)
-
-    def vet(self, arrival: Arrival[R, A]) -> bool:
-        """Decide by whom *arrival* comes from: once its client's address is known. As `admits`."""
-        if self.census is not None and not self.census.enter(arrival):
-            self._turn_away(arrival, "per_peer")
-            return False
-        welcome = False
+        if arrival.named_later:
+            return True  # `vet` is asked, when it is known who it is
         try:
-            welcome = self.verify is None or self._verified(self.verify, arrival)
-        finally:
-            if not welcome and self.census is not None:
-                self.census.leave(arrival)
-        return welcome
-
-    def _verified(self, verify: Callable[[R, A], bool], arrival: Arrival[R, A]) -> bool:
-        try:
-            if verify(arrival.request, arrival.client_address):
-                return True
-        except Exception as error:  # noqa: BLE001 - reported, and the server goes on
-            event: Event = VerifyFailed(
-                server_address=self.core.address, client_address=arrival.client_address, error=error
-            )
+            objection = self._objection(arrival)
         except BaseException:  # Ctrl-C: it is for the server, and the connection for nobody
             arrival.finish()
             raise
-        else:
-            event = self._refusal(arrival, "verify")
-        arrival.finish()
-        self.core.refused(event)
+        if objection is not None:
+            self._turn_away(arrival, objection)
+        return objection is None
+
+    def vet(self, arrival: Arrival[R, A]) -> bool:
+        """
+        Whether *arrival*, which is in flight, is to be served, now that its client's address is known.
+
+        If not, that has been reported, and a client over its limit was told so. Where it runs, in any thread.
+        """
+        objection = self._objection(arrival)
+        if objection is None:
+            return True
+        request: object = arrival.request
+        if _told(objection) and isinstance(self.limits.overload, bytes) and isinstance(request, socket.socket):
+            tell_here(request, self.limits.overload)
+        if self.core.wants(type(objection)):
+            self.core.emit(objection)
         return False
+
+    def _objection(self, arrival: Arrival[R, A]) -> Event | None:
+        """Say why *arrival* is not to be served, if so, by whom it comes from."""
+        if self.census is not None and not self.census.enter(arrival):
+            return self._refusal(arrival, "per_peer")
+        if self.verify is None:
+            return None
+        objection: Event | None = self._refusal(arrival, "verify")
+        try:
+            if self.verify(arrival.request, arrival.client_address):
+                objection = None
+        except Exception as error:  # noqa: BLE001 - reported, and the server goes on
+            objection = VerifyFailed(
+                server_address=self.core.address, client_address=arrival.client_address, error=error
+            )
+        finally:
+            if objection is not None and self.census is not None:
+                self.census.leave(arrival)
+        return objection
 
     def _refusal(self, arrival: AnyArrival, reason: str) -> Refused:
         return Refused(server_address=self.core.address, client_address=arrival.client_address, reason=reason)
 
-    def _turn_away(self, arrival: Arrival[R, A], reason: str) -> None:
-        farewells = self._farewells
+    def _turn_away(self, arrival: Arrival[R, A], event: Event) -> None:
+        farewells = self._farewells if _told(event) else None
         request: object = arrival.request
         match request:
             case socket.socket() as sock if farewells is not None:
@@ -135,7 +149,12 @@ class Admission(Generic[R, A]):
                 farewells.answer(sock, arrival.client_address)
             case _:
                 arrival.finish()
-        self.core.refused(self._refusal(arrival, reason))
+        self.core.refused(event)
+
+
+def _told(event: Event) -> bool:
+    """Whether who is turned away so is told the words of `Limits`: by a limit, not by ``verify``."""
+    return isinstance(event, Refused) and event.reason != "verify"
 
 
 @attrs.define(eq=False)

@@ -12,7 +12,7 @@ from .._signals import SIG_IGN, signals
 from ..abc import Arrival, Conversation, Handler, Listener, Runner, Strategy, Tally, Workplace
 from ..abc._arrival import AnyArrival
 from ..deadlines import Deadlines
-from ..errors import DatagramTruncated
+from ..errors import ArrivalRefused
 from ..events import (
     Accepted,
     Event,
@@ -206,9 +206,15 @@ class ServerCore(Reports[R, A]):
                     NotStarted(server_address=self.address, client_address=arrival.client_address, error=error)
                 )
 
-    def truncated(self, error: DatagramTruncated) -> None:
-        """Count and report a datagram that was too long."""
-        self.refused(Refused(server_address=self.address, client_address=error.client_address, reason=str(error)))
+    def vet(self, job: AnyArrival, /) -> bool:
+        """See `Serving.vet`."""
+        return self.admission.vet(cast("Arrival[R, A]", job))
+
+    def turned_away(self, error: ArrivalRefused) -> None:
+        """Count and report what a listener has turned away: a datagram that was too long, for one."""
+        self.refused(
+            Refused(server_address=self.address, client_address=error.client_address, reason=error.reason)
+        )
 
     def refused(self, event: Event) -> None:
         """Count and report what was turned away."""

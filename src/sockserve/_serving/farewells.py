@@ -6,10 +6,10 @@ from typing import cast
 
 import attrs
 
-from ..abc import Loop, Timer
+from ..abc import Loop, Patience, Timer
 from ..addresses import InetAddress, scoped_sockaddr
 
-__all__ = ("Farewells",)
+__all__ = ("Farewells", "tell_here")
 
 #: Seconds, at most, until a client has taken what it was told and has ended the connection.
 LINGER = 1.0
@@ -84,3 +84,16 @@ class Farewells:
             sock.sendto(self.words, _MSG_DONTWAIT, cast("str", target))  # of whatever family
         except OSError:
             pass  # it has no address, does not listen any more, or does not read
+
+
+def tell_here(sock: socket.socket, words: bytes) -> None:
+    """Tell one connection where its request runs, and wait there until the client ends it. Never raises."""
+    patience = Patience.of(LINGER)
+    try:
+        sock.settimeout(patience.left())
+        sock.sendall(words)
+        sock.shutdown(socket.SHUT_WR)
+        while sock.recv(_PIECE):
+            sock.settimeout(patience.left())
+    except OSError:
+        pass  # it has gone, or its time is over

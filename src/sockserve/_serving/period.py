@@ -90,7 +90,7 @@ class Service(Generic[R, A]):
                 listener=listener,
                 runner=runner,
                 admit=self._admit if counts else self.core.admit,
-                truncated=self.core.truncated,
+                refused=self.core.turned_away,
                 before_batch=self.core.ask_observer,
                 after_batch=self.service_actions,
                 shared=self.shared,

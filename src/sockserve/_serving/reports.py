@@ -4,8 +4,25 @@ from typing import Generic, TypeVar
 
 from ..abc import Handler
 from ..abc._arrival import AnyArrival
-from ..errors import IncompleteMessage, MessageError, TaskLostError, TlsHandshakeError
-from ..events import Event, HandlerFailed, MessageDropped, MessageRefused, PeerGone, TaskLost, TlsFailed
+from ..errors import (
+    IncompleteMessage,
+    MessageError,
+    OpeningError,
+    ProxyProtocolError,
+    TaskLostError,
+    TlsHandshakeError,
+)
+from ..events import (
+    Event,
+    HandlerFailed,
+    MessageDropped,
+    MessageRefused,
+    NotOpened,
+    PeerGone,
+    ProxyFailed,
+    TaskLost,
+    TlsFailed,
+)
 from ..handlers import handler_name
 from ..observers import Emitter
 
@@ -13,6 +30,11 @@ __all__ = ("Reports",)
 
 R = TypeVar("R")
 A = TypeVar("A")
+
+_NOT_OPENED: dict[type[OpeningError], type[NotOpened]] = {
+    TlsHandshakeError: TlsFailed,
+    ProxyProtocolError: ProxyFailed,
+}
 
 
 class Reports(Generic[R, A]):
@@ -51,11 +73,12 @@ class Reports(Generic[R, A]):
         elif self.wants(MessageRefused):
             self.emit(MessageRefused(server_address=server, client_address=client, error=error))
 
-    def tls_failed(self, job: AnyArrival, error: TlsHandshakeError, /) -> None:
-        """See `Serving.tls_failed`."""
-        if self.wants(TlsFailed):
+    def not_opened(self, job: AnyArrival, error: OpeningError, /) -> None:
+        """See `Serving.not_opened`."""
+        kind = _NOT_OPENED.get(type(error), NotOpened)
+        if self.wants(kind):
             self.emit(
-                TlsFailed(
+                kind(
                     server_address=self.address,
                     client_address=job.client_address,
                     reason=error.reason,

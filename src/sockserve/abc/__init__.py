@@ -9,9 +9,10 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from .._typing import TypeVar
-from ._arrival import Arrival, DatagramRequest, Keeper
+from ._arrival import Arrival, DatagramRequest, Keeper, Unwelcome
 from ._loop import EDGE, EXCLUSIVE, PEER_CLOSED, READ, URGENT, WRITE, Loop, Timer
 from ._message import BulkFraming, Conversation, Decoder, Framing, Reply
+from ._opening import Opening, Patience
 from ._strategy import (
     CheckingStrategy,
     Core,
@@ -48,8 +49,10 @@ __all__ = (
     "ListingRunner",
     "Loop",
     "LoopRunner",
+    "Opening",
     "Order",
     "Overseer",
+    "Patience",
     "Reply",
     "Runner",
     "Strategy",
@@ -58,6 +61,7 @@ __all__ = (
     "Timer",
     "Transport",
     "TurningRunner",
+    "Unwelcome",
     "WorkerCore",
     "Workplace",
 )

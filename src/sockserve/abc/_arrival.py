@@ -9,14 +9,17 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias
 
 from .._typing import TypeVar
-from ..deadlines import Deadlines
-from ..errors import MessageError, RequestAborted, TaskLostError, TlsHandshakeError
+from ..errors import MessageError, OpeningError, RequestAborted, TaskLostError
 from ._message import Conversation, Reply
+from ._opening import Opening, Patience
 
 if TYPE_CHECKING:
     import ssl
 
-__all__ = ("AnyArrival", "Arrival", "DatagramRequest", "Keeper", "Serving", "current_job")
+    from ..proxying import Proxied
+    from ._serving import Serving
+
+__all__ = ("AnyArrival", "Arrival", "DatagramRequest", "Keeper", "Unwelcome", "current_job")
 
 R_co = TypeVar("R_co", covariant=True)
 A_co = TypeVar("A_co", covariant=True)
@@ -37,6 +40,10 @@ class Keeper(Protocol):
         ...
 
 
+class Unwelcome(Exception):  # noqa: N818 - it names the client
+    """Ends a request whose client is turned away where it runs; that has been reported."""
+
+
 class Arrival(Generic[R_co, A_co]):
     """
     One request that a listener has accepted: the base of each transport's own, and the `Job` that a strategy gets.
@@ -49,11 +56,27 @@ class Arrival(Generic[R_co, A_co]):
         client_address: Whom it came from.
     """
 
-    __slots__ = ("aborted", "began", "client_address", "keeper", "number", "request", "respond", "serving")
+    #: The slot ``proxied`` is filled where a proxy has said something, and only then.
+    __slots__ = (
+        "aborted",
+        "began",
+        "client_address",
+        "keeper",
+        "number",
+        "openings",
+        "proxied",
+        "request",
+        "respond",
+        "serving",
+    )
+
+    proxied: "Proxied"
 
     def __init__(self, request: R_co, client_address: A_co) -> None:
         self.request = request
         self.client_address = client_address
+        #: What is still to happen before the handler gets it. A listener that wraps another one's adds to it.
+        self.openings: tuple[Opening, ...] = ()
         self.keeper: Keeper | None = None
         self.aborted = False
         #: What answers messages in place of the handler's own method.
@@ -65,6 +88,11 @@ class Arrival(Generic[R_co, A_co]):
         """Belong to a server from here on, as its request of this number."""
         self.serving = serving
         self.number = number
+
+    @property
+    def named_later(self) -> bool:
+        """Whether the client's address, as it is now, is not yet its own, but a proxy's."""
+        return any(opening.names_client for opening in self.openings)
 
     # What a transport says.
 
@@ -78,12 +106,16 @@ class Arrival(Generic[R_co, A_co]):
         """Let the handler get *request* instead, before `run`: a strategy's own kind of socket."""
 
     def open(self) -> R_co:
-        """Make the request ready for its handler, where that runs, and return it (TLS shakes hands here)."""
+        """Make the request ready, where it runs, and return it. `openings` have their turn after that."""
         return self.request
 
-    def start_tls(self, context: "ssl.SSLContext") -> "ssl.SSLSocket":
+    def start_tls(self, context: "ssl.SSLContext", patience: Patience | None = None) -> "ssl.SSLSocket":
         """
         Go on with TLS over the request's connection, and serve the result in its place.
+
+        Args:
+            context: By what it is secured.
+            patience: How long that may take; None: ``deadlines.handshake``.
 
         Raises:
             TlsHandshakeError: The handshake has failed.
@@ -125,7 +157,8 @@ class Arrival(Generic[R_co, A_co]):
             self.began = time.monotonic()
         ok = False
         try:
-            serving.answer(self.open(), self.client_address, serving.server)
+            request = self._opened() if self.openings else self.open()
+            serving.answer(request, self.client_address, serving.server)
             ok = True
         except (Exception, SystemExit) as error:
             if not self._ends_alone(error):
@@ -136,10 +169,18 @@ class Arrival(Generic[R_co, A_co]):
             current_job.reset(token)
         return ok
 
+    def _opened(self) -> R_co:
+        """Make the request ready, and take the steps of the transports around its own."""
+        self.open()
+        patience = Patience.of(self.serving.deadlines.handshake)
+        for opening in self.openings:
+            opening.perform(self, patience)
+        return self.request
+
     def conversation(self) -> Conversation | None:
         """See `sockserve.abc.Job.conversation`."""
         converse = self.serving.converse
-        if converse is None or not self.stream:
+        if converse is None or not self.stream or self.openings:
             return None
         if self.serving.tells_finished:
             self.began = time.monotonic()
@@ -173,9 +214,11 @@ class Arrival(Generic[R_co, A_co]):
 
     def _explain(self, error: BaseException) -> bool:
         """Report *error*; whether it only means that the peer has gone."""
+        if isinstance(error, Unwelcome):
+            return False
         gone = isinstance(error, RequestAborted) or self.peer_gone(error)
-        if isinstance(error, TlsHandshakeError) and not self.aborted:
-            self.serving.tls_failed(self, error)
+        if isinstance(error, OpeningError) and not self.aborted:
+            self.serving.not_opened(self, error)
             return False
         if isinstance(error, TaskLostError):
             self.serving.task_lost(self, error)
@@ -208,72 +251,6 @@ class Arrival(Generic[R_co, A_co]):
 
 
 AnyArrival: TypeAlias = Arrival[object, object]
-
-
-class Serving(Protocol):
-    """The server, as its requests see it."""
-
-    @property
-    def answer(self) -> Callable[..., object]:  # type: ignore[explicit-any]  # of whatever request and address
-        """What is called with a request, its client's address and the server, and returns when it is answered."""
-        ...
-
-    @property
-    def converse(self) -> Callable[[AnyArrival], Conversation] | None:
-        """What makes the conversation of a connection; None where the handler is no `MessageHandler`."""
-        ...
-
-    @property
-    def server(self) -> object:
-        """What handlers are given as their server."""
-        ...
-
-    @property
-    def pid(self) -> int:
-        """The process that serves. One that a handler has forked is not to go on in its place."""
-        ...
-
-    @property
-    def deadlines(self) -> Deadlines:
-        """How long its requests may take."""
-        ...
-
-    @property
-    def tells_finished(self) -> bool:
-        """Whether requests are timed, and `finished` or `timed` is to be called."""
-        ...
-
-    def settled(self, job: AnyArrival, ok: bool, /) -> None:
-        """Count a request that has ended, here or in another process."""
-        ...
-
-    def finished(self, job: AnyArrival, /, *, ok: bool, duration: float) -> None:
-        """Report a request that has ended in this process, after so many seconds."""
-        ...
-
-    def timed(self, duration: float, /) -> None:
-        """Take note of how long a request took that has ended in another process, which has reported it."""
-        ...
-
-    def peer_gone(self, job: AnyArrival, error: BaseException, /) -> None:
-        """Report a peer that went away."""
-        ...
-
-    def message_error(self, job: AnyArrival, error: MessageError, /) -> None:
-        """Report what a peer did wrong in its messages."""
-        ...
-
-    def tls_failed(self, job: AnyArrival, error: TlsHandshakeError, /) -> None:
-        """Report a connection that could not be secured."""
-        ...
-
-    def task_lost(self, job: AnyArrival, error: TaskLostError, /) -> None:
-        """Report an answer that an executor owes."""
-        ...
-
-    def handler_failed(self, job: AnyArrival, error: BaseException, /) -> None:
-        """Report a handler's error."""
-        ...
 
 
 #: The request that this context serves. One variable for all servers: a thread serves one request at a time, and

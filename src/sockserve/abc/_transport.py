@@ -39,7 +39,8 @@ class Listener(Protocol[R_co, A_co]):
 
         Raises:
             BlockingIOError: Nothing has arrived.
-            DatagramTruncated: What has arrived was too long, and is dropped.
+            ArrivalRefused: What has arrived is turned away, and dropped or closed: a datagram that is too long
+                (`DatagramTruncated`), a peer that may not be served.
             OSError: Handled as the table of accept errors says.
         """
         ...

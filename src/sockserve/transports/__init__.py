@@ -1,6 +1,7 @@
 """How requests arrive: one file for each transport."""
 
 from ._adopted import AdoptedTransport
+from ._proxy import ProxyProtocolTransport
 from ._tcp import TcpTransport
 from ._tls import TlsTransport
 from ._udp import UdpTransport
@@ -9,6 +10,7 @@ from ._unix_stream import UnixStreamTransport
 
 __all__ = (
     "AdoptedTransport",
+    "ProxyProtocolTransport",
     "TcpTransport",
     "TlsTransport",
     "UdpTransport",

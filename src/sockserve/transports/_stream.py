@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeGuard, TypeVar, cast
 import attrs
 
 from .._typing import override
-from ..abc import Arrival
+from ..abc import Arrival, Patience
 from ..addresses import RawAddress
 from ._listener import SocketListener
 from ._ready import readable
@@ -49,10 +49,11 @@ class StreamArrival(Arrival[socket.socket, A]):
         self.request = request
 
     @override
-    def start_tls(self, context: "ssl.SSLContext") -> "ssl.SSLSocket":
+    def start_tls(self, context: "ssl.SSLContext", patience: Patience | None = None) -> "ssl.SSLSocket":
         """Go on with TLS over the connection, and serve the result in its place."""
         if _is_tls(self.request):
             return super().start_tls(context)
+        patience = patience or Patience.of(self.serving.deadlines.handshake)
         from .._securing import secure, shake_hands  # noqa: PLC0415 - loads ssl, which only who has a context has
 
         self.request = secured = secure(self.request, context)
@@ -61,7 +62,7 @@ class StreamArrival(Arrival[socket.socket, A]):
             self._shut(socket.SHUT_RDWR)
         elif hasattr(self, "_input_ended"):
             self._shut(socket.SHUT_RD)
-        shake_hands(secured, self.serving.deadlines.handshake)
+        shake_hands(secured, patience)
         return secured
 
     @override

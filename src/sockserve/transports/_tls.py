@@ -2,15 +2,14 @@
 
 import socket
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar
 
 import attrs
 
-from .._typing import override
-from ..abc import Arrival, Listener, Transport
-from ..abc._arrival import Serving
-from ..errors import CompositionError, OptionError, OptionTypeError
-from ._stream import StreamArrival
+from ..abc import Listener, Patience, Transport
+from ..abc._arrival import AnyArrival
+from ..errors import CompositionError, OptionError
+from ._wrapping import WrappingListener, check_wrapped
 
 if TYPE_CHECKING:
     import ssl
@@ -24,86 +23,31 @@ T = TypeVar("T")
 Context: TypeAlias = "ssl.SSLContext | Callable[[], ssl.SSLContext]"
 
 
-class TlsArrival(StreamArrival[A]):
+@attrs.frozen
+class TlsOpening:
     """
-    A connection whose handshake is still to come: it belongs to whoever runs the request.
+    Shakes hands, where the request runs.
 
     Args:
-        inner: What the transport below has accepted.
-        context: By what it will be secured.
+        context: By what the connection is secured.
     """
 
-    __slots__ = ("_context", "_inner")
-
-    def __init__(self, inner: Arrival[socket.socket, A], context: "Callable[[], ssl.SSLContext]") -> None:
-        super().__init__(inner.request, inner.client_address)
-        self._inner = inner
-        self._context = context
-
-    @override
-    def admit(self, serving: Serving, number: int) -> None:
-        super().admit(serving, number)
-        self._inner.admit(serving, number)
-
-    @override
-    def open(self) -> "ssl.SSLSocket":
-        """Shake hands, after what the transport below has to say."""
-        self._inner.replace(self.request)
-        self.request = self._inner.open()
-        self.client_address = self._inner.client_address
-        return self.start_tls(self._context())
-
-    @override
-    def conversation(self) -> None:
-        """None: what is read from the connection itself is not what the peer says."""
-        return
-
-
-@attrs.define(eq=False)
-class TlsListener(Generic[A]):
-    """The listener of the transport below, with arrivals that shake hands before they are served."""
-
-    inner: Listener[socket.socket, A]
     context: "Callable[[], ssl.SSLContext]"
 
     @property
-    def address(self) -> A:
-        """Where it listens."""
-        return self.inner.address
+    def names_client(self) -> bool:
+        """No: it is whom the connection comes from."""
+        return False
 
-    @property
-    def stream(self) -> bool:
-        """Yes: arrivals are connections."""
-        return True
-
-    def fileno(self) -> int:
-        """Return the listening socket's descriptor."""
-        return self.inner.fileno()
-
-    def accept(self) -> "Arrival[ssl.SSLSocket, A]":
-        """Accept one connection. Not a byte of it is read here."""
-        # Its request is a plain socket until `open` has shaken hands.
-        return cast("Arrival[ssl.SSLSocket, A]", TlsArrival(self.inner.accept(), self.context))
-
-    def close(self) -> None:
-        """Close the endpoint."""
-        self.inner.close()
-
-    def close_copy(self) -> None:
-        """Close a forked child's copy of the descriptor."""
-        self.inner.close_copy()
+    def perform(self, arrival: AnyArrival, patience: Patience, /) -> None:
+        """Shake hands, and serve the result."""
+        arrival.start_tls(self.context(), patience)
 
 
-def _check_inner(_owner: object, _attribute: "attrs.Attribute[T]", inner: T) -> None:
-    if isinstance(inner, type) or not callable(getattr(inner, "listen", None)):
-        raise OptionTypeError(f"TlsTransport: inner must be a transport such as TcpTransport(...), not {inner!r}")
+def _check_inner(owner: object, _attribute: "attrs.Attribute[T]", inner: T) -> None:
     if isinstance(inner, TlsTransport):
         raise CompositionError("TlsTransport: inner is secured by TLS already; once is what ssl.SSLSocket can do")
-    if not getattr(inner, "stream", False):
-        raise CompositionError(
-            f"TlsTransport: {type(inner).__name__} brings datagrams, and TLS needs connections; use TcpTransport, "
-            "UnixStreamTransport, or AdoptedTransport of a listening socket"
-        )
+    check_wrapped(owner, inner, "TLS")
 
 
 def _check_context(owner: object, _attribute: "attrs.Attribute[T]", context: T) -> None:
@@ -131,8 +75,8 @@ class TlsTransport(Generic[A]):
     one is the end of the stream and no error: a protocol that has to know whether it got all says so itself.
 
     Args:
-        inner: A transport of connections: `TcpTransport`, `UnixStreamTransport`, or `AdoptedTransport` of a
-            listening socket.
+        inner: A transport of connections: `TcpTransport`, `UnixStreamTransport`, `AdoptedTransport` of a
+            listening socket, or `ProxyProtocolTransport` of one of those.
         context: What the server's side needs: certificate, ALPN, SNI, whether clients need a certificate. Or a
             function that returns it, called for each connection where that runs: the way to exchange certificates
             while serving. Connections keep what they have begun with. ``OP_IGNORE_UNEXPECTED_EOF`` is set on it.
@@ -163,7 +107,8 @@ class TlsTransport(Generic[A]):
             OptionError: The function for the context gave one that cannot serve.
         """
         self._current()
-        return TlsListener(self.inner.listen(), self._current)
+        openings = (TlsOpening(self._current),)
+        return WrappingListener(self.inner.listen(), lambda _arrival: openings)
 
     def _current(self) -> "ssl.SSLContext":
         """Give the context for a new connection."""
