@@ -267,10 +267,10 @@ def test_several_listeners_share_one_loop(
             client.sendto(b"packet", f"{folder}/datagram")
             answers.append(client.recv(100))
 
-    def serve_all(*servers: Any) -> None:
+    def serve_all(*servers: Any, beside: Any) -> None:
         modes.append((folder / "stream,1").stat().st_mode & 0o777)
         thread.start()
-        sockserve.serve(*servers)
+        sockserve.serve(*servers, beside=beside)
 
     answers: list[bytes] = []
     modes: list[int] = []
@@ -284,6 +284,35 @@ def test_several_listeners_share_one_loop(
     assert {each.name for each in folder.iterdir()} == {"client"}
 
 
+def test_a_page_shows_what_is_served(
+    app: Path, listening: socket.socket, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until the last of it has been stopped."""
+
+    def ask(page: Any) -> None:
+        with tcp(listening) as client:
+            with socket.create_connection(page.address, FAILSAFE) as viewer:
+                viewer.sendall(b"GET /healthz HTTP/1.1\r\nHost: Page.Example\r\nConnection: close\r\n\r\n")
+                answers.append(receive(viewer, 10_000))
+            client.sendall(b"stop\n")
+            answers.append(receive(client, 5))
+
+    def serve_all(*servers: Any, beside: Any) -> None:
+        thread = threading.Thread(target=ask, args=tuple(beside))
+        thread.start()
+        sockserve.serve(*servers, beside=beside)
+        thread.join()
+
+    answers: list[bytes] = []
+    monkeypatch.setattr("sockserve.cli._serve.serve", serve_all)
+    page = ["--status", "127.0.0.1:0", "--status-host", "page.example"]
+    assert serve(*fd(listening), *page, strategy="thread") == 0
+    assert answers[0].startswith(b"HTTP/1.1 200 OK\r\n")
+    assert answers[0].endswith(b"\r\n\r\nok\n")
+    assert answers[1] == b"STOP\n"
+    assert re.search(r"status page: http://127\.0\.0\.1:\d+/\n", capsys.readouterr().err)
+
+
 def test_a_failure_while_serving_is_status_1(app: Path, listening: socket.socket, capsys: Any) -> None:
     """With its traceback in the log."""
     with pytest.MonkeyPatch.context() as patch:
@@ -292,7 +321,7 @@ def test_a_failure_while_serving_is_status_1(app: Path, listening: socket.socket
     assert "serving failed\nTraceback" in capsys.readouterr().err
 
 
-def _fail(*servers: object) -> None:
+def _fail(*servers: object, beside: object) -> None:
     raise LookupError("on purpose")
 
 
@@ -347,6 +376,10 @@ MISTAKES = [
         ["serve", "H:Upper", "T", "--deadline-handshake", "-1"],
         "--deadline-handshake -1: Deadlines: handshake must",
     ),
+    (["serve", "H:Upper", "T", "--status", "8081"], "--status 8081: host:port, such as 127.0.0.1:9000"),
+    (["serve", "H:Upper", "T", "--status", ":8081"], "use 127.0.0.1:8081, or add --status-remote"),
+    (["serve", "H:Upper", "T", "--status", "127.0.0.1:99999"], "port must be"),
+    (["serve", "H:Upper", "T", "--status-remote"], "are about a page: add --status 127.0.0.1:8081"),
     (["serve", "H:Upper", "--tcp", "9000"], "--tcp 9000: address must be host:port, such as 127.0.0.1:9000"),
     (["serve", "H:Upper", "--tcp", ":0,backlgo=1"], "has no option 'backlgo'; did you mean 'backlog'?"),
     (["serve", "H:Upper", "--tcp", "999.0.0.1:0"], "the host must be an IP address"),
@@ -577,7 +610,7 @@ def test_the_commands_of_the_page(app: Path, capsys: Any, monkeypatch: pytest.Mo
             monkeypatch.chdir(app)
         assert main(sessions[here].split()[2:]) == (2 if said else 0)
         assert capsys.readouterr().err.strip() == said
-    assert len(composed) == 5
+    assert len(composed) == 6
     sys.modules.pop("app", None)
 
 

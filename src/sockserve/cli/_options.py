@@ -11,6 +11,7 @@ from .._named.parts import argument_docs, options_of
 from .._named.registry import STRATEGIES, TRANSPORTS, names, nearest
 from .._typing import override
 from ..deadlines import Deadlines
+from ._status import StatusOptions, add_status_arguments
 from ._usage import UsageError
 
 __all__ = ("Listen", "Parser", "ServeOptions", "add_serve_arguments", "serve_options")
@@ -42,6 +43,7 @@ class ServeOptions:
     tls_cert: str | None
     tls_key: str | None
     grace: float
+    status: StatusOptions
     log_format: str | None
     log_level: str | None
 
@@ -106,6 +108,7 @@ def add_serve_arguments(parser: argparse.ArgumentParser) -> None:
     _add_values(
         parser.add_argument_group("how long a connection may take, in seconds; none: no limit"), "deadline"
     )
+    add_status_arguments(parser.add_argument_group("watching it"))
     _add_stopping(parser.add_argument_group("stopping and logs"))
 
 
@@ -204,6 +207,7 @@ def serve_options(found: argparse.Namespace) -> ServeOptions:
         tls_cert=found.tls_cert,
         tls_key=found.tls_key,
         grace=found.grace,
+        status=StatusOptions(address=found.status, remote=found.status_remote, hosts=tuple(found.status_host)),
         log_format=found.log_format,
         log_level=found.log_level,
     )

@@ -16,6 +16,7 @@ from ..errors import CompositionError, ListenError, OptionError
 from ..server import AnyServer, Server, serve
 from ._listeners import transports
 from ._options import VALUES, ServeOptions
+from ._status import status_servers
 from ._stopping import Stopper
 from ._tls import securing
 from ._usage import FAILED, OK, UsageError, one_line, refusal
@@ -39,13 +40,14 @@ def run(options: ServeOptions) -> int:
     """
     try:
         servers = compose(options)
+        beside = status_servers(servers, options.status)
     except (OptionError, CompositionError) as error:
         raise UsageError(str(error)) from error
     logs.configure(options.log_format, options.log_level)
 
     stopper = Stopper(servers, options.grace, _log, _leave)
     with stopper.installed():
-        status = _serve(servers, options, stopper)
+        status = _serve(servers, beside, options, stopper)
     if any(server.stats.active for server in servers):
         _leave(status)  # else the interpreter would wait for the threads of these requests
     return status
@@ -59,9 +61,9 @@ def _leave(status: int = OK) -> None:
     os._exit(status)
 
 
-def _serve(servers: list[AnyServer], options: ServeOptions, stopper: Stopper) -> int:
+def _serve(servers: list[AnyServer], beside: list[AnyServer], options: ServeOptions, stopper: Stopper) -> int:
     with contextlib.ExitStack() as stack:
-        for server in servers:
+        for server in (*servers, *beside):
             try:
                 stack.enter_context(server)
             except ListenError as error:
@@ -71,8 +73,10 @@ def _serve(servers: list[AnyServer], options: ServeOptions, stopper: Stopper) ->
         _log.info(
             "serving %s, strategy %s, as process %d; Ctrl-C drains", options.handler, options.strategy, os.getpid()
         )
+        for page in beside:
+            _log.info("status page: http://%s/", page.address)
         try:
-            serve(*servers)
+            serve(*servers, beside=beside)
         except Exception:  # noqa: BLE001 - logged with its traceback, and the status says it
             _log.exception("serving failed")
             return FAILED

@@ -17,7 +17,7 @@ from ..transports import TcpTransport
 from ._handler import StatusHandler
 from ._site import Site
 
-__all__ = ("status_server",)
+__all__ = ("is_loopback", "status_server")
 
 _NAME = "status_server"
 #: A browser opens six connections to a host, at most. A crowd of viewers is not to take every descriptor.
@@ -71,7 +71,7 @@ def _checked(address: tuple[str, int], *, remote: bool) -> tuple[str, int]:
         raise fail_type(_NAME, "address", address, 'a host and a port, such as ("127.0.0.1", 8081)')
     if not isinstance(remote, bool):
         raise fail_type(_NAME, "remote", remote, "True or False")
-    if not remote and not _is_loopback(address[0]):
+    if not remote and not is_loopback(address[0]):
         raise OptionError(
             f"{_NAME}: {address!r} can be reached from other machines, and nothing asks who is there: "
             'use "127.0.0.1" or "::1", or say remote=True'
@@ -79,7 +79,8 @@ def _checked(address: tuple[str, int], *, remote: bool) -> tuple[str, int]:
     return address
 
 
-def _is_loopback(host: object) -> bool:
+def is_loopback(host: object) -> bool:
+    """Whether *host* is this machine alone, whatever a name server says."""
     if host == "localhost":
         return True
     try:
