@@ -4,8 +4,10 @@ import importlib
 import inspect
 import os
 import pkgutil
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -36,6 +38,46 @@ def test_all_is_sorted_and_complete() -> None:
     }
     assert shown == set(sockserve.__all__)
     assert list(sockserve.__all__) == sorted(sockserve.__all__)
+
+
+#: Where a signature may say Any: the server that a handler is called with, and servers, listeners and
+#: handlers of whatever request and address, since their type variables are invariant.
+_ANY = re.compile(
+    r"(?:collections\.abc\.)?Callable\[\[~R, ~A, typing\.Any\], object\]"
+    r"|(?:Server|Listener|MessageHandler)\[typing\.Any(?:, typing\.Any)?\]"
+)
+#: The documented types of the standard library's module are those of typeshed.
+_LIKE_TYPESHED = "sockserve.socketserver"
+
+
+def _annotations(found: object) -> Iterator[tuple[str, object]]:
+    """Go through what a public thing is annotated with: itself, its public attributes and methods."""
+    if inspect.isfunction(found):
+        yield from found.__annotations__.items()
+    elif inspect.isclass(found):
+        yield from ((name, said) for name, said in inspect.get_annotations(found).items() if name[0] != "_")
+        for name, value in vars(found).items():
+            method = value.fget if isinstance(value, property) else getattr(value, "__func__", value)
+            if inspect.isfunction(method) and (name[0] != "_" or name in {"__init__", "__call__", "__new__"}):
+                yield from ((f"{name}: {each}", said) for each, said in method.__annotations__.items())
+    else:  # an alias of a type, or a value, which has none
+        yield "", found
+
+
+def test_nothing_public_says_any() -> None:
+    """But where it is meant: what is passed in and out has a type."""
+    found, meant = [], set()
+    for module in ("sockserve", *MODULES):
+        if "._" in module or module == _LIKE_TYPESHED:
+            continue
+        for public in getattr(importlib.import_module(module), "__all__", ()):
+            for where, said in _annotations(getattr(importlib.import_module(module), public)):
+                text = said if isinstance(said, str) else repr(said)
+                meant |= set(_ANY.findall(text))
+                if re.search(r"\bAny\b", _ANY.sub("", text)):
+                    found.append(f"{module}.{public} ({where}): {text}")
+    assert found == []
+    assert meant
 
 
 SURFACE = {

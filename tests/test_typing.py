@@ -44,6 +44,21 @@ def _pyright(*arguments: str) -> Found:
     return [each for each in found if each["severity"] == "error"]
 
 
+def _verify_types() -> Found:
+    """List what is not known of the types of the package, to those who install it."""
+    arguments = ("--verifytypes", "sockserve", "--ignoreexternal", "--outputjson", "--pythonpath", sys.executable)
+    text = _run("pyright", *arguments)
+    report = json.loads(text[text.index("{") :])["typeCompleteness"]
+    found: Found = [
+        {"symbol": symbol["name"], "message": each["message"]}
+        for symbol in report["symbols"]
+        for each in symbol["diagnostics"]
+        if each["severity"] == "error"
+    ]
+    assert (report["completenessScore"] == 1) == (not found)
+    return found
+
+
 def _mypy_thrice(platform: str) -> dict[str, Found]:
     """Check everything; code for other platforms is unreachable, and may be. What follows is then half known."""
     more = [] if platform == sys.platform else ["--no-warn-unreachable"]
@@ -67,6 +82,7 @@ def checks(tmp_path_factory: pytest.TempPathFactory) -> Checks:
         for name in PLATFORMS.values():
             found[name] = pool.submit(lambda name: {"project": _pyright("--pythonplatform", name)}, name)
         found["pyright"] = pool.submit(lambda: {"reject": _pyright(str(copy))})
+        found["outside"] = pool.submit(lambda: {"project": _verify_types()})
         return found
 
 
@@ -74,6 +90,11 @@ def checks(tmp_path_factory: pytest.TempPathFactory) -> Checks:
 def test_the_checkers_are_content_with_the_project(platform: str, checks: Checks) -> None:
     """mypy and pyright, with src, tests and examples, strict, as for each platform."""
     assert checks[platform].result()["project"] == []
+
+
+def test_every_type_is_known_to_those_who_install_it(checks: Checks) -> None:
+    """``pyright --verifytypes`` at 100 %: all that the package shows is annotated; nothing has to be guessed."""
+    assert checks["outside"].result()["project"] == []
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)

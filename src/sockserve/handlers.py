@@ -99,6 +99,7 @@ class StreamRequestHandler(BaseRequestHandler[socket.socket, AddressT]):
     timeout: ClassVar[float | None] = None
     disable_nagle_algorithm: ClassVar[bool] = False
 
+    request: socket.socket
     connection: socket.socket
     rfile: io.BufferedIOBase
     wfile: io.BufferedIOBase

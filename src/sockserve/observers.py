@@ -187,7 +187,7 @@ class LogEvents:
 
 
 #: What servers use unless told otherwise: ``logging.getLogger("sockserve")``.
-log_events = LogEvents()
+log_events: LogEvents = LogEvents()
 
 
 def _wants_all(kind: type[Event], /) -> bool:

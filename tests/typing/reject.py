@@ -89,6 +89,8 @@ SelectorStrategy(0.1)  # E: call-arg
 SelectorStrategy(slow="long")  # E: arg-type
 cooperative(5)  # E: arg-type
 alongside(5)  # E: arg-type
+alongside(sleep, "long")  # E: arg-type
+alongside(sleep)  # E: arg-type
 sleep("long")  # E: arg-type
 Lock(1)  # E: call-arg
 Queue[bytes]().put("text")  # E: arg-type

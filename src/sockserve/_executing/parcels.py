@@ -42,7 +42,7 @@ class Parcel:
     def __init__(self, make: object, dumps: Callable[[object], bytes] = pickle.dumps) -> None:
         self._make = make
         self._packed: bytes | None = None
-        self.dumps = dumps
+        self.dumps: Callable[[object], bytes] = dumps
 
     @override
     def __reduce__(self) -> tuple[Callable[[bytes], "Parcel"], tuple[bytes]]:

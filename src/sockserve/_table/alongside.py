@@ -1,10 +1,11 @@
 """Running a function beside the handler that calls: in a table as a row of its own, elsewhere in a thread."""
 
 import contextvars
+import functools
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TypeVarTuple
 
 from ..abc import Keeper, Reply
 from .current import current_row
@@ -12,11 +13,11 @@ from .locks import Event
 
 __all__ = ("alongside",)
 
+Arguments = TypeVarTuple("Arguments")
+
 
 @contextmanager
-def alongside(  # type: ignore[explicit-any]  # whatever the function takes
-    function: Callable[..., object], /, *arguments: Any
-) -> Iterator[None]:
+def alongside(function: Callable[[*Arguments], object], /, *arguments: *Arguments) -> Iterator[None]:
     """
     Run *function* beside the block, and wait for it at the block's end: the other direction of a relay.
 
@@ -32,7 +33,7 @@ def alongside(  # type: ignore[explicit-any]  # whatever the function takes
         RequestAborted: The server has stopped.
     """
     row = current_row()
-    job = _Beside(function, arguments, None if row is None else row.job.client_address)
+    job = _Beside(functools.partial(function, *arguments), None if row is None else row.job.client_address)
     if row is None:
         threading.Thread(target=job.run, name="sockserve-alongside").start()
     else:
@@ -53,13 +54,11 @@ class _Beside:
     stream = False
     request: object = None
 
-    def __init__(  # type: ignore[explicit-any]  # whatever the function takes
-        self, function: Callable[..., object], arguments: tuple[Any, ...], client_address: object
-    ) -> None:
+    def __init__(self, function: Callable[[], object], client_address: object) -> None:
         context = contextvars.copy_context()
         self.client_address = client_address
         self.error: BaseException | None = None
-        self._call: Callable[[], object] | None = lambda: context.run(function, *arguments)
+        self._call: Callable[[], object] | None = lambda: context.run(function)
         self._ended = Event()
 
     def wait(self) -> None:

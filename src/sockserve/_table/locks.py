@@ -197,7 +197,7 @@ class Queue(queue.Queue[T]):
     def __init__(self, maxsize: int = 0) -> None:
         super().__init__(maxsize)
         # What the base class waits with, by its documented source: three conditions of one lock.
-        self.mutex = threading.Lock()
-        self.not_empty = _Condition(self.mutex)
-        self.not_full = _Condition(self.mutex)
-        self.all_tasks_done = _Condition(self.mutex)
+        self.mutex: threading.Lock = threading.Lock()
+        self.not_empty: threading.Condition = _Condition(self.mutex)
+        self.not_full: threading.Condition = _Condition(self.mutex)
+        self.all_tasks_done: threading.Condition = _Condition(self.mutex)

@@ -73,12 +73,12 @@ class Arrival(Generic[R_co, A_co]):
     proxied: "Proxied"
 
     def __init__(self, request: R_co, client_address: A_co) -> None:
-        self.request = request
-        self.client_address = client_address
+        self.request: R_co = request
+        self.client_address: A_co = client_address
         #: What is still to happen before the handler gets it. A listener that wraps another one's adds to it.
         self.openings: tuple[Opening, ...] = ()
         self.keeper: Keeper | None = None
-        self.aborted = False
+        self.aborted: bool = False
         #: What answers messages in place of the handler's own method.
         self.respond: Callable[[object, bytes], Reply] | None = None
         #: When its handling began, if somebody wants to know.
@@ -86,8 +86,8 @@ class Arrival(Generic[R_co, A_co]):
 
     def admit(self, serving: "Serving", number: int) -> None:
         """Belong to a server from here on, as its request of this number."""
-        self.serving = serving
-        self.number = number
+        self.serving: Serving = serving
+        self.number: int = number
 
     @property
     def named_later(self) -> bool:

@@ -51,7 +51,7 @@ class MessageClient:
         client_address: object = ADDRESS,
         server: object = None,
     ) -> None:
-        self.handler = handler(None, client_address, server)
+        self.handler: MessageHandler[Any] = handler(None, client_address, server)  # type: ignore[explicit-any]
         framing = self.handler.framing
         if framing is None:
             raise ServerStateError(f"{type(self.handler).__name__} has no framing: call its respond() instead")

@@ -67,9 +67,9 @@ class MessageHandler(Generic[AddressT]):
     def __init__(
         self, request: socket.socket | DatagramRequest, client_address: AddressT, server: "_Server[AddressT]"
     ) -> None:
-        self.request = request
-        self.client_address = client_address
-        self.server = server
+        self.request: socket.socket | DatagramRequest = request
+        self.client_address: AddressT = client_address
+        self.server: _Server[AddressT] = server
         self._conversation: Voice | None = None
 
     def respond(self, message: bytes) -> Reply:

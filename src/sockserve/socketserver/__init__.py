@@ -14,10 +14,11 @@ import socket as socket
 import sys as sys
 import threading as threading
 import time as _time
+from collections.abc import Callable as _Callable
 
 # Programs replace the modules above and the private names below in this module: the others look them up here each
 # time. poll(2) needs no descriptor of its own.
-time = _time.monotonic
+time: _Callable[[], float] = _time.monotonic
 _ServerSelector: type[selectors.BaseSelector] = getattr(selectors, "PollSelector", selectors.SelectSelector)
 
 from ..handlers import _SocketWriter as _SocketWriter

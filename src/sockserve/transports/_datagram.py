@@ -28,6 +28,8 @@ class DatagramArrival(Arrival[DatagramRequest, A]):
 
     __slots__ = ()
 
+    request: DatagramRequest
+
     @property
     @override
     def stream(self) -> bool:

@@ -35,6 +35,8 @@ class StreamArrival(Arrival[socket.socket, A]):
     #: The slot is filled where the input has been ended, and only then: most connections never need it.
     __slots__ = ("_input_ended",)
 
+    request: socket.socket
+
     @property
     @override
     def stream(self) -> bool:
