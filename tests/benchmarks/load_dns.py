@@ -11,7 +11,7 @@ import attrs
 from .loads import Amount, figure, output_of
 from .measure import BenchmarkError, Outcome
 
-__all__ = ("DnsPerf",)
+__all__ = ("DnsPerf", "latencies", "parsed", "percentile")
 
 _NAMES = 500  # of the data file, which is run through a whole number of times
 _LOST_AT_MOST = 0.001
@@ -45,8 +45,8 @@ class DnsPerf:
         return attrs.evolve(
             outcome,
             requests=outcome.requests + parsed(output).requests,
-            p50=_percentile(50, spent),
-            p99=_percentile(99, spent),
+            p50=percentile(50, spent),
+            p99=percentile(99, spent),
         )
 
     def _output(self, address: tuple[str, int], runs: int, options: list[str]) -> str:
@@ -76,6 +76,6 @@ def latencies(output: str) -> list[float]:
     return sorted(1000 * float(seconds) for seconds in found)
 
 
-def _percentile(percent: int, ascending: list[float]) -> float:
+def percentile(percent: int, ascending: list[float]) -> float:
     """Return the least value that is not exceeded by *percent* percent (nearest rank)."""
     return ascending[max(0, math.ceil(percent / 100 * len(ascending)) - 1)]

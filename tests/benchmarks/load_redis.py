@@ -8,7 +8,7 @@ import attrs
 from .loads import Amount, output_of
 from .measure import BenchmarkError, Outcome
 
-__all__ = ("RedisBenchmark",)
+__all__ = ("RedisBenchmark", "parsed")
 
 
 @attrs.frozen(kw_only=True)

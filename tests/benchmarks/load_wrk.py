@@ -8,7 +8,7 @@ import attrs
 from .loads import Amount, figure, output_of
 from .measure import BenchmarkError, Outcome
 
-__all__ = ("Wrk",)
+__all__ = ("Wrk", "parsed")
 
 
 @attrs.frozen(kw_only=True)

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias, cast
 from typing_extensions import override
 
 from .answers import EACH, PONG, REQUEST_SIZE, dns_reply
-from .server_base import Forever, datagram_socket, stream_socket
+from .server_base import BACKLOG, Forever, datagram_socket, stream_socket
 
 __all__ = ("datagrams", "protocol", "streams", "tls")
 
@@ -120,13 +120,17 @@ def _serving(
 def streams(library: str, what: str) -> Forever:
     """Make a server of coroutines on the loop of *library*."""
     handler = _HANDLERS[what]
-    return _serving(library, stream_socket(), lambda _, sock: asyncio.start_server(handler, sock=sock))
+    return _serving(
+        library, stream_socket(), lambda _, sock: asyncio.start_server(handler, sock=sock, backlog=BACKLOG)
+    )
 
 
 def protocol(library: str, what: str) -> Forever:
     """Make a server of callbacks."""
     make = _PROTOCOLS[what]
-    return _serving(library, stream_socket(), lambda loop, sock: loop.create_server(make, sock=sock))
+    return _serving(
+        library, stream_socket(), lambda loop, sock: loop.create_server(make, sock=sock, backlog=BACKLOG)
+    )
 
 
 def datagrams(library: str) -> Forever:

@@ -5,14 +5,17 @@ from collections.abc import Callable
 
 import attrs
 
-__all__ = ("Forever", "datagram_socket", "stream_socket")
+__all__ = ("BACKLOG", "Forever", "datagram_socket", "stream_socket")
 
 _ANYWHERE = ("127.0.0.1", 0)
+
+#: For those who call listen(2) once more: asyncio's default of 100 would be what counts.
+BACKLOG = socket.SOMAXCONN
 
 
 def stream_socket() -> socket.socket:
     """Listen, with the options that sockserve's servers have by default; TCP_NODELAY is inherited (tcp(7))."""
-    sock = socket.create_server(_ANYWHERE, backlog=socket.SOMAXCONN)
+    sock = socket.create_server(_ANYWHERE, backlog=BACKLOG)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return sock
 

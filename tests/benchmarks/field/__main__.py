@@ -14,6 +14,7 @@ from .contestants import CONTESTANTS
 from .entries import entered
 from .machine import facts
 from .measuring import measure
+from .plot import plot
 from .results import Results
 from .running import Run
 from .scenarios import SCENARIOS
@@ -25,14 +26,17 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m benchmarks.field", description="Measure sockserve and its peers side by side."
     )
     parser.add_argument("--rounds", type=_positive, default=5, help="measurements of each (%(default)s)")
-    parser.add_argument("--minutes", type=_minutes, default=20.0, help="the most that it may take (%(default)g)")
+    parser.add_argument("--minutes", type=_some, default=20.0, help="the most that it may take (%(default)g)")
+    parser.add_argument("--seconds", type=_some, default=10.0, help="the most of a load (%(default)g)")
     parser.add_argument(
         "--only",
         action="append",
         metavar="NAME",
         help="a load, a contestant or LOAD/CONTESTANT; may hold *; repeat",
     )
-    parser.add_argument("--write", type=Path, metavar="FOLDER", help="write field.json and field.md there")
+    parser.add_argument(
+        "--write", type=Path, metavar="FOLDER", help="write field.json, field.md and field.svg there"
+    )
     parser.add_argument("--note", default="", help="what a reader has to know first, in one line")
     parser.add_argument(
         "--render", type=Path, metavar="JSON", help="measure nothing: write from what was measured"
@@ -48,7 +52,7 @@ def _positive(text: str) -> int:
     return number
 
 
-def _minutes(text: str) -> float:
+def _some(text: str) -> float:
     number = float(text)
     if not 0 < number < 10_000:
         raise ValueError
@@ -65,7 +69,7 @@ def _measured(options: argparse.Namespace) -> Results:
     results = Results(
         machine=facts(), options={"rounds": options.rounds, "minutes": options.minutes}, note=options.note
     )
-    run = Run(options.rounds, Budget(deadline, time.monotonic), measure, _say)
+    run = Run(options.rounds, Budget(deadline, time.monotonic, most=options.seconds), measure, _say)
     try:
         run(entered(options.only), results)
     except KeyboardInterrupt:
@@ -77,6 +81,7 @@ def _write(folder: Path, results: Results) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "field.json").write_text(json.dumps(results.as_json(), indent=1, ensure_ascii=False) + "\n")
     (folder / "field.md").write_text(markdown(results))
+    (folder / "field.svg").write_text(plot(results))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -16,11 +16,13 @@ class Share:
 
     Args:
         seconds: Of load.
-        patience: Seconds after which it has failed: nothing runs on when the time is over.
+        patience: Seconds after which it is given up.
+        last: Whether that is when all is over, and no fault of the measurement.
     """
 
     seconds: float
     patience: float
+    last: bool = False
 
 
 @attrs.define
@@ -64,14 +66,19 @@ class Budget:
         if overhead + least > left:
             return None
         if entry.scenario.load is None:
-            return Share(0.0, min(left, 10.0 + 3 * overhead))
+            return _share(0.0, overhead, left)
         loads = 1 + sum(other.scenario.load is not None for other in others)
         spare = left - overhead - sum(map(self._overhead, others))
         seconds = min(self.most, left - overhead, max(least, spare / loads))
-        return Share(seconds, min(left, 10.0 + 3 * overhead + 10 * seconds))
+        return _share(seconds, overhead, left)
 
     def _overhead(self, entry: Entry) -> float:
         seen = self._taken.get(entry.scenario.name)
         if not seen:
             return entry.scenario.overhead
         return seen.get(entry.contestant.name, sum(seen.values()) / len(seen))
+
+
+def _share(seconds: float, overhead: float, left: float) -> Share:
+    patience = 10.0 + 3 * overhead + 10 * seconds
+    return Share(seconds, min(left, patience), last=left < patience)

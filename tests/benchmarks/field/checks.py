@@ -3,6 +3,7 @@
 import http.client
 import socket
 import time
+from collections.abc import Callable
 
 from ..answers import PONG, dns_reply
 from ..measure import BenchmarkError
@@ -69,20 +70,18 @@ def _dns(address: tuple[str, int]) -> None:
         _expect("a DNS query", sock.recv(512), dns_reply(_QUERY))
 
 
+_CHECKS: dict[str, Callable[[tuple[str, int]], None]] = {
+    "kept": lambda address: _requests(address, _ARRAY),
+    "lines": lambda address: _requests(address, _LINE),
+    "once": _once,
+    "http": _http,
+    "dns": _dns,
+}
+
+
 def check(kind: str, address: tuple[str, int]) -> None:
     """Ask the server at *address*, of this *kind*; raise `BenchmarkError` if an answer is wrong or missing."""
     try:
-        if kind == "kept":
-            _requests(address, _ARRAY)
-        elif kind == "lines":
-            _requests(address, _LINE)
-        elif kind == "once":
-            _once(address)
-        elif kind == "http":
-            _http(address)
-        elif kind == "dns":
-            _dns(address)
-        else:
-            raise AssertionError(kind)
+        _CHECKS[kind](address)
     except (OSError, http.client.HTTPException) as error:
         raise BenchmarkError(f"it does not answer: {error!r}") from error

@@ -15,13 +15,18 @@ from ..process import ServerProcess
 from .budget import Share
 from .checks import check
 from .entries import Entry
+from .scenarios import FEWEST
 
-__all__ = ("Measure", "measure")
+__all__ = ("Measure", "TimeOverError", "measure")
 
 #: Who, under which load; what it gets; requests a second that are expected of it → the value of each measure.
 Measure = Callable[[Entry, Share, float | None], Mapping[str, float]]
 
-_FEWEST = 100  # requests
+_FEWEST = 100  # requests, however short the time and slow the server
+
+
+class TimeOverError(BenchmarkError):
+    """It was not done in the time that it had."""
 
 
 def measure(entry: Entry, share: Share, rate: float | None) -> Mapping[str, float]:
@@ -43,7 +48,7 @@ def _loaded(entry: Entry, process: ServerProcess, share: Share, rate: float | No
     if scenario.warm is not None:
         warmed = scenario.warm.run(process.address, Amount(scenario.warm_up))
         rate = rate or warmed.rate
-    requests = max(_FEWEST, scenario.connections, round(share.seconds * (rate or 0.0)))
+    requests = max(_FEWEST, FEWEST * scenario.connections, round(share.seconds * (rate or 0.0)))
     measured = process.measured(lambda: load.run(process.address, Amount(requests, share.seconds)))
     outcome = attrs.asdict(measured.outcome)
     return {
@@ -56,7 +61,7 @@ def _loaded(entry: Entry, process: ServerProcess, share: Share, rate: float | No
 @contextlib.contextmanager
 def _limit(seconds: float) -> Iterator[None]:
     """
-    Raise `BenchmarkError` in what takes longer, wherever it is.
+    Raise `TimeOverError` in what takes longer, wherever it is.
 
     It is entered after the server has started, and left before it is ended, which have their own limits: an
     interrupted end would leave a server behind.
@@ -65,7 +70,7 @@ def _limit(seconds: float) -> Iterator[None]:
         raise NotImplementedError
 
     def over(_number: int, _frame: FrameType | None) -> None:
-        raise BenchmarkError(f"it was not done after {seconds:.1f} s")
+        raise TimeOverError(f"it was not done after {seconds:.1f} s")
 
     before = signal.signal(signal.SIGALRM, over)
     signal.setitimer(signal.ITIMER_REAL, max(0.001, seconds))

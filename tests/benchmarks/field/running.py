@@ -7,7 +7,7 @@ import attrs
 from ..measure import BenchmarkError
 from .budget import Budget, Share
 from .entries import Entry
-from .measuring import Measure
+from .measuring import Measure, TimeOverError
 from .results import Results
 
 __all__ = ("Run",)
@@ -47,28 +47,37 @@ class Run:
         while todo:
             number, entry = todo[0]
             share = self.budget.share(entry, [later for _, later in todo[1:]])
-            if share is None:
+            if share is None or not self._once(number, entry, share):
                 results.remarks.append(
                     f"the time was over in round {number + 1}, {len(todo)} measurements before the end"
                 )
                 self.say(results.remarks[-1])
                 return
-            self._once(number, entry, share)
             todo = [(later, entry) for later, entry in todo[1:] if len(entry.cell.failures) < _GIVEN_UP]
 
-    def _once(self, number: int, entry: Entry, share: Share) -> None:
+    def _once(self, number: int, entry: Entry, share: Share) -> bool:
+        """Measure; return False if the time is over."""
         name = f"round {number + 1}: {entry.name}"
         known = entry.cell.summary("throughput")
         began = self.budget.clock()
         try:
             sample = self.measure(entry, share, None if known is None else known.median)
-        except BenchmarkError as error:
-            entry.cell.failures.append(f"round {number + 1}: {error}")
-            self.say(f"{name}: FAILED: {error}")
+        except Exception as error:  # noqa: BLE001 - whatever it is, the others are measured
+            if isinstance(error, TimeOverError) and share.last:
+                return False
+            entry.cell.failures.append(f"round {number + 1}: {_text(error)}")
+            self.say(f"{name}: FAILED: {_text(error)}")
         else:
             entry.cell.samples.append(sample)
             self.say(f"{name}: " + ", ".join(f"{measure} {value:,.2f}" for measure, value in sample.items()))
-        self.budget.took(entry, self.budget.clock() - began - share.seconds)
+            self.budget.took(entry, self.budget.clock() - began - share.seconds)
+        return True
+
+
+def _text(error: Exception) -> str:
+    """Return what went wrong, in one line."""
+    said = str(error) if isinstance(error, BenchmarkError) else repr(error)
+    return " ".join(said.split())
 
 
 def turns(entries: Sequence[Entry], number: int) -> list[Entry]:

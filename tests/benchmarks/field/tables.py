@@ -42,7 +42,7 @@ def _table(results: Results, scenario: Scenario) -> Iterator[str]:
         yield f"| server | {' | '.join(head)} |"
         yield "|---" + "|---:" * len(head) + "|"
         for who, cell, summary in measured:
-            cells = [*_numbers(summary)] if measure == "memory" else [*_row(cell)]
+            cells = _bytes(summary) if measure == "memory" else [*_row(cell)]
             yield f"| {_name(who)} | {' | '.join(cells)} |"
     notes = list(_notes(results, scenario))
     if notes:
@@ -57,13 +57,17 @@ def _row(cell: Cell) -> Iterator[str]:
 
 
 def _name(who: Contestant) -> str:
-    return f"**{who.label}**" if who.family == "ours" else f"*{who.label}*" if who.family == "limit" else who.label
+    return f"**{who.label}**" if who.ours else f"*{who.label}*" if who.family == "limit" else who.label
 
 
 def _numbers(summary: Summary | None) -> tuple[str, str]:
     if summary is None:
         return "", ""
     return _number(summary.median), f"{_number(summary.lowest)}..{_number(summary.highest)}"
+
+
+def _bytes(summary: Summary) -> tuple[str, str]:
+    return f"{summary.median:,.0f}", f"{summary.lowest:,.0f}..{summary.highest:,.0f}"
 
 
 def _number(value: float) -> str:
