@@ -301,7 +301,7 @@ def test_who_is_interrupted_by_the_end_has_not_failed() -> None:
     entries = [_entry(_scenario("load"), "hangs")]
     Run(3, Budget(clock.now + 12.0, clock, most=1.0, reserve=5.0), measure, said.append)(entries, results)
     assert results.cells[0].failures == []
-    assert results.remarks == ["the time was over in round 1, 3 measurements before the end"]
+    assert results.remarks == ["the time was over in round 1; measurements left: 3"]
     assert results.failed()
 
 

@@ -21,7 +21,7 @@ from .measure import BenchmarkError
 from .process import ServerProcess
 from .servers import make_server
 
-__all__ = ("IdleProbe", "ImportProbe", "LoadProbe", "ShutdownProbe", "idle_memory", "raise_limit")
+__all__ = ("IdleProbe", "ImportProbe", "LoadProbe", "ShutdownProbe", "descriptors", "idle_memory", "raise_limit")
 
 
 @attrs.frozen
@@ -72,6 +72,16 @@ def idle_memory(process: ServerProcess) -> float:
                     raise BenchmarkError(f"{process.name} does not answer each of {_MANY} connections")
             sizes.append(process.memory())
     return (sizes[1] - sizes[0]) / (_MANY - _FEW)
+
+
+def descriptors() -> int:
+    """Return how many descriptors a process may open, once `raise_limit` was called."""
+    if sys.platform == "win32":
+        raise NotImplementedError
+    import resource
+
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return hard if hard != resource.RLIM_INFINITY else sys.maxsize
 
 
 def raise_limit() -> None:

@@ -6,12 +6,16 @@ from collections.abc import Sequence
 import attrs
 
 from ..loads import missing
+from ..probes import descriptors
 from ..servers import lacking
 from .contestants import CONTESTANTS, Contestant
 from .results import Cell
 from .scenarios import SCENARIOS, Scenario
 
 __all__ = ("Entry", "entered")
+
+#: Descriptors that a server or a load generator may have besides its connections.
+_BESIDES = 100
 
 
 @attrs.frozen
@@ -63,4 +67,6 @@ def _obstacle(scenario: Scenario, contestant: Contestant, server: str) -> str | 
         return f"there is no {needed}"
     if scenario.load is not None and missing(scenario.load):
         return f"there is no {scenario.load.tool} (Debian: apt install {scenario.load.package})"
+    if scenario.connections + _BESIDES > (most := descriptors()):
+        return f"a process may open {most} descriptors (ulimit -Hn)"
     return None

@@ -48,9 +48,7 @@ class Run:
             number, entry = todo[0]
             share = self.budget.share(entry, [later for _, later in todo[1:]])
             if share is None or not self._once(number, entry, share):
-                results.remarks.append(
-                    f"the time was over in round {number + 1}, {len(todo)} measurements before the end"
-                )
+                results.remarks.append(f"the time was over in round {number + 1}; measurements left: {len(todo)}")
                 self.say(results.remarks[-1])
                 return
             todo = [(later, entry) for later, entry in todo[1:] if len(entry.cell.failures) < _GIVEN_UP]
