@@ -358,7 +358,7 @@ def test_the_table_has_everybody() -> None:
     """Best first under each load; who is missing, and why, below."""
     page = markdown(_results())
     assert "**not measured**" in page
-    first = page[page.index("## 1 kept connections\n") :].split("## ")[1]
+    first = page[page.index("## One kept connection\n") :].split("## ")[1]
     names = [line.split(" | ")[0].strip("|* ") for line in first.splitlines() if line.startswith("| ")][1:]
     measured = [entry.contestant.label for entry in entered(["kept-1"])]
     assert names == [label for label in reversed(measured) if label not in (measured[0], measured[2])]

@@ -58,7 +58,7 @@ def _redis(name: str, title: str, load: RedisBenchmark, kind: str = "kept", roun
 
 
 def _kept(connections: int, rounds: int | None = None) -> Scenario:
-    title = f"{connections:,} kept connections"
+    title = "One kept connection" if connections == 1 else f"{connections:,} kept connections"
     return _redis(f"kept-{connections}", title, RedisBenchmark(clients=connections, keep=True), rounds=rounds)
 
 
