@@ -1,15 +1,12 @@
-"""Workers and who supervises them: what dies, what is replaced, what is left to whom."""
+"""Workers and who supervises them: composing, replacing those that die, and what is whose."""
 
 import contextlib
 import errno
 import os
-import select
 import signal
 import socket
-import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +14,22 @@ import attrs
 import pytest
 
 from kinds import EchoLines, receive
+from prefork_kit import TCP, EchoPid, ask, client_of, serving
 from recorder import FAILSAFE, Recorder
 from sockserve import (
+    AdoptedTransport,
     CompositionError,
+    ListenError,
     OptionError,
     OptionTypeError,
     PreforkStrategy,
-    SelectorStrategy,
+    ProxyProtocolTransport,
     Server,
     Stats,
     SyncStrategy,
     TcpTransport,
     ThreadStrategy,
+    TlsTransport,
     UdpTransport,
     UnixDatagramTransport,
     UnixStreamTransport,
@@ -36,78 +37,25 @@ from sockserve import (
     serve,
 )
 from sockserve._loop import pollers
-from sockserve._workers import backoff, supervisor
+from sockserve._workers import backoff
 from sockserve._workers.backoff import Backoff
 from sockserve._workers.board import Board
-from sockserve.abc import Core, Loop, Strategy
+from sockserve._workers.turns import Turns
+from sockserve.abc import Core, Loop
 from sockserve.events import (
     Accepted,
-    Draining,
     Finished,
     ForkedBesideThreads,
     Listening,
     WorkerDied,
-    WorkerEnded,
     WorkerFailed,
     WorkerReplaced,
     WorkerStarted,
 )
 from sockserve.strategies import _children
+from tls_kit import connect, connect_raw, server_context
 
 assert sys.platform != "win32"  # the suite needs POSIX; see CONTRIBUTING.md
-
-TCP = TcpTransport(("127.0.0.1", 0))
-
-
-class EchoPid(EchoLines):
-    """Puts the worker's process before each line."""
-
-    def handle(self) -> None:
-        for line in self.rfile:
-            self.wfile.write(b"%d %s" % (os.getpid(), line))
-
-
-@contextlib.contextmanager
-def client_of(server: Server[Any, Any]) -> Iterator[socket.socket]:
-    """A connection. A worker forked later has a copy of it: so its end is sent, not left to the last close."""
-    address = server.address
-    family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
-    with socket.socket(family) as sock:
-        sock.settimeout(FAILSAFE)
-        sock.connect(address)
-        yield sock
-        with contextlib.suppress(OSError):
-            sock.shutdown(socket.SHUT_RDWR)
-
-
-def ask(sock: socket.socket, line: bytes) -> tuple[int, bytes]:
-    """Send a line to an `EchoPid`; return which process answered, and what."""
-    sock.sendall(line)
-    pid, _, rest = sock.recv(1000).partition(b" ")
-    return int(pid), rest
-
-
-def insist(pid: int, number: int, sock: socket.socket) -> None:
-    """
-    Send a signal until it has had an effect.
-
-    One that comes between Python's last look and the system call in which a handler waits does not end that wait.
-    """
-    os.kill(pid, number)
-    while not select.select([sock], [], [], 0.1)[0]:
-        os.kill(pid, number)
-
-
-@contextlib.contextmanager
-def serving(server: Server[Any, Any]) -> Iterator[threading.Thread]:
-    """Serve in a background thread, until the test has stopped it."""
-    with server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield thread
-        thread.join(FAILSAFE)
-        assert not thread.is_alive()
-
 
 # Composing.
 
@@ -122,6 +70,9 @@ _make: Any = PreforkStrategy  # called as no type checker would let it be
         (lambda: PreforkStrategy(PreforkStrategy()), CompositionError, "inner is a PreforkStrategy"),
         (lambda: PreforkStrategy(workers=0), OptionError, "workers"),
         (lambda: _make(workers=1.5), OptionTypeError, "workers"),
+        (lambda: PreforkStrategy(max_requests=0), OptionError, "max_requests"),
+        (lambda: _make(max_requests="many"), OptionTypeError, "max_requests"),
+        (lambda: _make(reuse_port=1), OptionTypeError, "reuse_port"),
         (lambda: PreforkStrategy(grace=-1), OptionError, "grace"),
         (lambda: PreforkStrategy(grace=float("inf")), OptionError, "grace"),
     ],
@@ -152,6 +103,124 @@ def test_handle_request_is_not_for_workers() -> None:
     with Server(TCP, PreforkStrategy(workers=1), EchoLines, timeout=0.0) as server:
         with pytest.raises(CompositionError, match="serve_forever"):
             server.handle_request()
+
+
+# A socket for each worker, and one that blocks.
+
+
+@pytest.mark.parametrize("secured", [False, True], ids=["tcp", "tls"])
+def test_each_worker_may_have_a_socket_of_its_own(secured: bool, recorder: Recorder) -> None:
+    """All at one address, which is the server's; over TLS as well. All are closed with it."""
+
+    def tell(request: Any, address: Any, server: Any) -> None:
+        request.sendall(b"%d %d" % (server.fileno(), server.address.port))
+
+    transport: Any = TlsTransport(TCP, server_context()) if secured else TCP
+    strategy = PreforkStrategy(workers=3, reuse_port=True)
+    with Server(transport, strategy, tell, observer=recorder).running() as server:
+        recorder.wait_for_workers(3)
+        where = tuple(server.address)
+        seen: set[int] = set()
+        while len(seen) < 3:  # the kernel spreads clients by a hash of their addresses
+            with connect(server.address) if secured else connect_raw(server.address) as client:
+                fd, port = map(int, client.recv(100).split())
+                assert port == server.address.port
+                seen.add(fd)
+    with socket.create_server(where):
+        pass
+
+
+def test_datagrams_are_spread_over_sockets_too(recorder: Recorder) -> None:
+    """UDP: each client's go to one worker."""
+
+    def tell(request: Any, address: Any, server: Any) -> None:
+        request[1].sendto(b"%d" % os.getpid(), address)
+
+    strategy = PreforkStrategy(workers=2, reuse_port=True)
+    with Server(UdpTransport(("127.0.0.1", 0)), strategy, tell, observer=recorder).running() as server:
+        pids = set(recorder.wait_for_workers(2))
+        seen: set[int] = set()
+        while seen != pids:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+                client.settimeout(FAILSAFE)
+                client.sendto(b"who?", server.address)
+                seen.add(int(client.recv(100)))
+
+
+def test_a_transport_with_one_endpoint_cannot_have_several(folder: Path) -> None:
+    """Found when composed, whatever is around it."""
+    strategy = PreforkStrategy(reuse_port=True)
+    unix = UnixStreamTransport(str(folder / "s"))
+    for transport in (unix, TlsTransport(unix, server_context()), ProxyProtocolTransport(unix, ["unix:"])):
+        with pytest.raises(CompositionError, match="UnixStreamTransport opens one endpoint"):
+            Server(transport, strategy, EchoLines)
+
+
+def test_sockets_that_are_open_when_the_next_fails_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is left, and the error is that of listening."""
+    made: list[Any] = []
+    listen = TcpTransport.listen
+
+    def failing(self: TcpTransport) -> Any:
+        if len(made) == 2:
+            raise ListenError(errno.EADDRINUSE, self.address, "on purpose")
+        made.append(listen(self))
+        return made[-1]
+
+    monkeypatch.setattr(TcpTransport, "listen", failing)
+    with pytest.raises(ListenError, match="on purpose"):
+        Server(TCP, PreforkStrategy(workers=3, reuse_port=True), EchoLines).listen()
+    assert [each.fileno() for each in made] == [-1, -1]
+
+
+def test_who_has_not_the_turn_does_not_accept() -> None:
+    """A socket that blocks would hold a worker whose client another has taken since it looked."""
+    turns, asked = Turns(), []
+
+    class Listener:
+        def accept(self) -> str:
+            asked.append(True)
+            return "arrival"
+
+    listener: Any = turns.at(Listener())  # type: ignore[arg-type]  # what is not asked for is not there
+    (mine, theirs), status = socket.socketpair(), 1
+    pid = os.fork()
+    if not pid:
+        try:
+            turns.take()
+            theirs.send(b".")
+            theirs.recv(1)
+            turns.give()
+            theirs.send(b".")
+            status = 0
+        finally:
+            os._exit(status)
+    with mine, theirs:
+        mine.recv(1)
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+        assert not asked
+        mine.send(b".")
+        mine.recv(1)
+        assert listener.accept() == "arrival"
+    assert os.waitpid(pid, 0)[1] == 0
+    turns.close()
+
+
+def test_workers_take_turns_at_a_socket_that_blocks(recorder: Recorder) -> None:
+    """systemd's do, by default; what was set non-blocking needs no turns."""
+
+    def tell(request: Any, address: Any, server: Any) -> None:
+        request.sendall(type(server._core.listeners[0]).__name__.encode())
+
+    for blocking, kind in ((True, b"_InTurns"), (False, b"StreamListener")):
+        with socket.create_server(("127.0.0.1", 0)) as adopted:
+            adopted.setblocking(blocking)
+            transport = AdoptedTransport(adopted)
+            with Server(transport, PreforkStrategy(workers=2), tell, observer=recorder).running() as server:
+                for _ in range(4):
+                    with client_of(server) as client:
+                        assert client.recv(100) == kind
 
 
 # Replacing.
@@ -250,7 +319,7 @@ def test_no_socket_for_a_worker_is_a_worker_that_cannot_start(
     real, calls = socket.socketpair, iter([True])
 
     def pair(*arguments: Any) -> Any:
-        if sys._getframe(1).f_code.co_name == "_start" and next(calls, False):
+        if sys._getframe(1).f_code.co_name == "hire" and next(calls, False):
             raise OSError(errno.EMFILE, "on purpose")
         return real(*arguments)
 
@@ -258,185 +327,6 @@ def test_no_socket_for_a_worker_is_a_worker_that_cannot_start(
     with Server(TCP, PreforkStrategy(workers=1), EchoPid, observer=recorder).running():
         assert "on purpose" in recorder.wait_for(WorkerFailed)["error"]
         assert recorder.wait_for(WorkerStarted)
-
-
-# Stopping.
-
-
-def test_a_worker_that_is_told_to_end_by_others_drains_and_is_replaced_at_once(recorder: Recorder) -> None:
-    """Any number of SIGTERMs is one; SIGINT and SIGHUP are the parent's."""
-    with Server(TCP, PreforkStrategy(workers=1), EchoPid, observer=recorder).running() as server:
-        (pid,) = recorder.wait_for_workers(1)
-        with client_of(server) as client:
-            for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGTERM, signal.SIGTERM):
-                os.kill(pid, number)
-            assert ask(client, b"x\n")[0] in {pid, (replaced := recorder.wait_for(WorkerReplaced))["by"]}
-            assert replaced["pid"] == pid
-        ended = recorder.wait_for(WorkerEnded)
-        assert (ended["pid"], ended["status"]) == (pid, 0)
-    assert "WorkerDied" not in recorder.so_far()
-
-
-def test_sigquit_ends_what_is_in_flight_in_a_worker(recorder: Recorder) -> None:
-    """A handler that waits for its client is woken by the end of its connection."""
-    with Server(TCP, PreforkStrategy(workers=1), EchoPid, observer=recorder).running() as server:
-        recorder.wait_for_workers(1)
-        with client_of(server) as client:
-            pid, _ = ask(client, b"x\n")
-            insist(pid, signal.SIGQUIT, client)
-            assert client.recv(1) == b""
-        assert recorder.wait_for(WorkerReplaced)["pid"] == pid
-
-
-@pytest.mark.parametrize(
-    "inner", [SyncStrategy(), SelectorStrategy(), ThreadStrategy()], ids=lambda it: type(it).__name__
-)
-def test_sigterm_drains_and_a_second_one_aborts(inner: Strategy, recorder: Recorder) -> None:
-    """The parent waits for what is in flight after the first, and no longer after the second."""
-    strategy = PreforkStrategy(inner, workers=1, grace=FAILSAFE)
-    with Server(TCP, strategy, EchoPid, observer=recorder) as server:
-
-        def clients() -> None:
-            recorder.wait_for_workers(1)
-            with client_of(server) as client:
-                pid, _ = ask(client, b"x\n")
-                os.kill(os.getpid(), signal.SIGTERM)
-                recorder.wait_for(Draining)
-                assert ask(client, b"still\n") == (pid, b"still\n")
-                os.kill(os.getpid(), signal.SIGTERM)
-                seen.append(client.recv(1))
-
-        seen: list[bytes] = []
-        thread = threading.Thread(target=clients)
-        thread.start()
-        server.serve_forever()
-        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    thread.join(FAILSAFE)
-    assert seen == [b""]
-
-
-def test_sigterm_waits_for_what_is_in_flight(recorder: Recorder) -> None:
-    """And ends as soon as that has ended; all servers of the loop are meant."""
-    beside = Server(UdpTransport(("127.0.0.1", 0)), SyncStrategy(), _ignore)
-    with Server(TCP, PreforkStrategy(workers=1), EchoPid, observer=recorder) as server:
-
-        def clients() -> None:
-            recorder.wait_for_workers(1)
-            with client_of(server) as client:
-                ask(client, b"x\n")
-                os.kill(os.getpid(), signal.SIGTERM)
-                recorder.wait_for(Draining)
-                seen.append(ask(client, b"still\n")[1])
-
-        seen: list[bytes] = []
-        thread = threading.Thread(target=clients)
-        thread.start()
-        serve(server, beside)
-        thread.join(FAILSAFE)
-        assert seen == [b"still\n"]
-        assert (server.stats.finished, server.stats.failed) == (1, 0)
-
-
-def test_a_program_that_handles_sigterm_keeps_it(recorder: Recorder) -> None:
-    """As with Ctrl-C: only the system's default is replaced, and only in the main thread."""
-
-    def mine(number: int, frame: object) -> None:
-        server.request_stop(grace=FAILSAFE)
-
-    before = signal.signal(signal.SIGTERM, mine)
-    try:
-        with Server(TCP, PreforkStrategy(workers=1), EchoPid, observer=recorder) as server:
-
-            def clients() -> None:
-                recorder.wait_for_workers(1)
-                os.kill(os.getpid(), signal.SIGTERM)
-
-            thread = threading.Thread(target=clients)
-            thread.start()
-            server.serve_forever()
-            thread.join(FAILSAFE)
-            assert signal.getsignal(signal.SIGTERM) is mine
-    finally:
-        signal.signal(signal.SIGTERM, before)
-    with Server(TCP, PreforkStrategy(workers=1), EchoPid, observer=recorder).running():
-        recorder.wait_for_workers(1)
-        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-
-
-def test_a_worker_that_does_not_end_is_killed(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At the end of a grace, a handler that waits for something else holds nobody for long."""
-    monkeypatch.setattr("sockserve._serving.lifecycle.LAST_WAIT", 0.05)
-    reader, writer = os.pipe()
-
-    def stuck(request: Any, address: Any, server: Any) -> None:
-        request.sendall(b"x")
-        while True:
-            select.select([reader], [], [])
-
-    with Server(TCP, PreforkStrategy(workers=1), stuck, observer=recorder) as server, serving(server):
-        (pid,) = recorder.wait_for_workers(1)
-        with client_of(server) as client:
-            assert client.recv(1) == b"x"
-            server.shutdown(grace=0.01)
-            server.server_close()
-            assert client.recv(1) == b""
-    ended = recorder.wait_for(WorkerEnded)
-    assert (ended["pid"], ended["status"]) == (pid, -signal.SIGKILL)
-    assert (server.stats.failed, server.stats.active) == (1, 0)
-    os.close(reader)
-    os.close(writer)
-
-
-def test_a_worker_that_drains_for_too_long_is_ended(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While the others go on serving: told to abort, then killed."""
-    monkeypatch.setattr(supervisor, "ABORT_AFTER", 0.0)
-    monkeypatch.setattr(supervisor, "KILL_AFTER", 0.01)
-    reader, writer = os.pipe()
-
-    def stuck(request: Any, address: Any, server: Any) -> None:
-        request.sendall(b"x")
-        while True:
-            select.select([reader], [], [])
-
-    strategy = PreforkStrategy(workers=1, grace=0.01)
-    with Server(TCP, strategy, stuck, observer=recorder).running() as server:
-        (pid,) = recorder.wait_for_workers(1)
-        with client_of(server) as client:
-            assert client.recv(1) == b"x"
-            insist(pid, signal.SIGTERM, client)
-            assert client.recv(1) == b""
-        ended = recorder.wait_for(WorkerEnded)
-        assert (ended["pid"], ended["status"]) == (pid, -signal.SIGKILL)
-    os.close(reader)
-    os.close(writer)
-
-
-def test_a_server_whose_workers_still_end_serves_again(recorder: Recorder) -> None:
-    """Those of the time before keep what they have in flight; there is room for as many again, and no more."""
-    with Server(TCP, PreforkStrategy(workers=1), EchoPid, observer=recorder) as server:
-        threads, clients, pids = [], [], set()
-        with contextlib.ExitStack() as stack:
-            for _ in range(2):
-                threads.append(threading.Thread(target=server.serve_forever))
-                threads[-1].start()
-                recorder.wait_for_workers(1)
-                clients.append(stack.enter_context(client_of(server)))
-                pids.add(ask(clients[-1], b"x\n")[0])
-                server.shutdown()
-            assert len(pids) == 2
-            threads.append(threading.Thread(target=server.serve_forever))
-            threads[-1].start()
-            third = stack.enter_context(client_of(server))
-            third.sendall(b"x\n")
-            clients[0].shutdown(socket.SHUT_WR)  # its worker ends, and makes room
-            recorder.wait_for_workers(1)
-            assert third.recv(100)
-            third.shutdown(socket.SHUT_WR)
-            assert ask(clients[1], b"still\n")[0] in pids
-            server.shutdown()
-        for thread in threads:
-            thread.join(FAILSAFE)
-    assert server.stats.accepted == server.stats.finished == 3
 
 
 # What is whose.
@@ -556,81 +446,6 @@ def test_nothing_of_the_parents_is_left_in_a_worker(recorder: Recorder, folder: 
     assert len(sockets) == 5  # its link, its loop's two, the connection: nothing else is new
     assert found.count("anon_inode:[eventpoll]") == before.count("anon_inode:[eventpoll]") + 1
     assert "anon_inode:[pidfd]" not in found
-
-
-# The parent's death.
-
-_ORPHANS = """
-import os
-from sockserve import *
-from sockserve.events import WorkerStarted
-class EchoPid(StreamRequestHandler):
-    def handle(self):
-        for line in self.rfile:
-            self.wfile.write(b"%d %s" % (os.getpid(), line))
-inner = {{"sync": SyncStrategy(), "selector": SelectorStrategy()}}[{inner!r}]
-started = []
-def observer(event):
-    if isinstance(event, WorkerStarted):
-        started.append(event)
-        if len(started) == 2:
-            print(server.address.port, flush=True)
-strategy = PreforkStrategy(inner, workers=2, grace={grace})
-with Server(TcpTransport(("127.0.0.1", 0)), strategy, EchoPid, observer=observer) as server:
-    server.serve_forever()
-"""
-
-
-@contextlib.contextmanager
-def parent(inner: str, grace: float) -> Iterator[tuple[int, int, int]]:
-    """A program with two workers: its process, its port, and a pipe that ends with the last of its processes."""
-    reader, writer = os.pipe()
-    program = _ORPHANS.format(inner=inner, grace=grace)
-    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, pass_fds=[writer]) as process:
-        os.close(writer)
-        try:
-            assert process.stdout is not None
-            yield process.pid, int(process.stdout.readline()), reader
-        finally:
-            process.kill()
-    assert _ends(reader)
-    os.close(reader)
-
-
-def _ends(reader: int) -> bool:
-    """Whether all processes that hold the other end are gone."""
-    return bool(select.select([reader], [], [], FAILSAFE)[0]) and os.read(reader, 1) == b""
-
-
-@pytest.mark.parametrize("inner", ["sync", "selector"])
-def test_workers_leave_when_their_parent_is_killed(inner: str) -> None:
-    """The address is free at once, what is in flight may end, and then nobody is left."""
-    with parent(inner, FAILSAFE) as (pid, port, reader):
-        with socket.create_connection(("127.0.0.1", port), timeout=FAILSAFE) as client:
-            ask(client, b"x\n")
-            os.kill(pid, signal.SIGKILL)
-            _listen_at(port)
-            assert ask(client, b"still\n")[1] == b"still\n"
-        assert _ends(reader)
-
-
-def test_orphans_do_not_wait_for_ever() -> None:
-    """A client that keeps its connection open is cut off at the end of the grace."""
-    with parent("sync", 0.01) as (pid, port, reader):
-        with socket.create_connection(("127.0.0.1", port), timeout=FAILSAFE) as client:
-            ask(client, b"x\n")
-            os.kill(pid, signal.SIGKILL)
-            assert client.recv(1) == b""
-        assert _ends(reader)
-
-
-def _listen_at(port: int) -> None:
-    """Be the next to listen there, as soon as the last copy of the socket is closed."""
-    for _ in range(100_000):
-        with contextlib.suppress(OSError):
-            socket.create_server(("127.0.0.1", port)).close()
-            return
-    raise TimeoutError("the address is still in use")
 
 
 def _ignore(request: Any, address: Any, server: Any) -> None:

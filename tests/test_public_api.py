@@ -91,7 +91,7 @@ SURFACE = {
     "ThreadPoolStrategy": "(*, workers, daemon)",
     "ForkStrategy": "(*, max_children, block_on_close)",
     "SelectorStrategy": "(*, slow)",
-    "PreforkStrategy": "(inner, *, workers, grace)",
+    "PreforkStrategy": "(inner, *, workers, max_requests, reuse_port, grace)",
     "ExecutorStrategy": "(executor, *, outstanding)",
     "Lines": "(*, max_length)",
     "Delimited": "(delimiter, *, max_length)",

@@ -187,6 +187,20 @@ class Server(Generic[R, A]):
         optional_seconds(self, "grace", grace)
         self._life.shutdown(grace)
 
+    def replace_workers(self) -> None:
+        """
+        Replace all processes of `PreforkStrategy`, one by one: nobody is refused meanwhile.
+
+        Each goes on accepting until its successor does, and then has the strategy's ``grace`` for what it has in
+        flight. Successors are copies of the process that serves, as it is by then. Never blocks: any thread, and
+        signal handlers. SIGHUP does it, too, where the program does not handle it.
+
+        Raises:
+            CompositionError: The strategy has no processes of its own.
+            ServerStateError: The server is not being served.
+        """
+        self._life.replace_workers()
+
     def server_close(self) -> None:
         """
         Close the socket, end the input of the connections in flight, and wait for them as the strategy says.

@@ -3,13 +3,13 @@
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar, cast
 
 import attrs
 
 from .._signals import SIG_IGN, signals
-from ..abc import Arrival, Conversation, Handler, Listener, Runner, Strategy, Tally, Workplace
+from ..abc import Arrival, Conversation, Handler, Listener, Overseer, Runner, Strategy, Tally, Workplace
 from ..abc._arrival import AnyArrival
 from ..deadlines import Deadlines
 from ..errors import ArrivalRefused
@@ -59,7 +59,7 @@ class ServerCore(Reports[R, A]):
     limits: Limits
     deadlines: Deadlines
     _verify: Callable[[R, A], bool] | None
-    listeners: tuple[Listener[R, A], ...] = ()
+    listeners: Sequence[Listener[R, A]] = ()
     address: A | None = None
     #: What a forked child calls to let go of the parent's things; set while a loop serves.
     leave_in_child: tuple[Callable[[], object], ...] = ()
@@ -67,6 +67,8 @@ class ServerCore(Reports[R, A]):
     relay: Callable[[float | None], None] | None = None
     #: What a process forked to be a worker calls, with the listener that it keeps, in place of that.
     leave_in_worker: Callable[[Listener[object, object]], object] | None = None
+    #: Whom a worker obeys; None in all other processes.
+    overseer: Overseer | None = None
     #: Where requests are counted besides here, and what is then the whole.
     tally: Tally | None = None
     totals: Callable[[], Stats] | None = None
@@ -280,6 +282,7 @@ class ServerCore(Reports[R, A]):
         assert self.leave_in_worker is not None
         self.leave_in_worker(workplace.listener)
         self.forget_jobs()
-        self.listeners = (cast("Listener[R, A]", workplace.listener),)
+        self.listeners = (cast("Listener[R, A]", workplace.entrance),)
         self.count_in(workplace.tally, workplace.totals)
+        self.overseer = workplace.overseer
         self.relay = workplace.overseer.ask_to_stop

@@ -2,13 +2,13 @@
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 import attrs
 
 from .._loop.loop import EventLoop
-from ..abc import Listener, ListingRunner, Runner, Strategy, Supervisor, Transport, Workplace
+from ..abc import Listener, ListingRunner, OpeningStrategy, Strategy, Supervisor, Transport, Workplace
 from ..abc._arrival import current_job
 from ..errors import CompositionError, ServerStateError
 from ..events import Closed, Listening, RequestsAbandoned
@@ -16,6 +16,7 @@ from ..stats import Measurements, RowInfo, ServerState
 from .core import ServerCore
 from .period import Service
 from .wishes import Wish, Wishes
+from .work import Work
 
 __all__ = ("Lifecycle",)
 
@@ -29,14 +30,6 @@ LAST_WAIT = 1.0
 #: Seconds after the end of a grace, until who waits in `shutdown` shuts the sockets himself: the loop does it at
 #: once, unless a handler holds its thread (`SyncStrategy`).
 HELP_AFTER = 0.05
-
-
-@attrs.define(eq=False)
-class _Started:
-    """A runner, and the loop that it is on."""
-
-    runner: Runner
-    loop: EventLoop
 
 
 @attrs.define(eq=False)
@@ -56,9 +49,9 @@ class Lifecycle(Generic[R, A]):
     strategy: Strategy
     core: ServerCore[R, A]
     loop: EventLoop = attrs.field(init=False, factory=EventLoop)
-    _listener: Listener[R, A] | None = attrs.field(init=False, default=None)
+    _listeners: Sequence[Listener[R, A]] = attrs.field(init=False, default=())
     _closed: bool = attrs.field(init=False, default=False)
-    _started: _Started | None = attrs.field(init=False, default=None)
+    _work: Work = attrs.field(init=False, factory=Work)
     _service: Service[R, A] | None = attrs.field(init=False, default=None)
     _periods: int = attrs.field(init=False, default=0)
     _wishes: Wishes = attrs.field(init=False, factory=Wishes)
@@ -71,13 +64,13 @@ class Lifecycle(Generic[R, A]):
     @property
     def is_open(self) -> bool:
         """Whether the kernel queues clients."""
-        return self._listener is not None and not self._closed
+        return bool(self._listeners) and not self._closed
 
     def rows(self) -> list[RowInfo]:
         """See `Server.rows`."""
-        started = self._started
-        if started is not None and isinstance(started.runner, ListingRunner):
-            return started.runner.rows()
+        runner = self._work.runner
+        if isinstance(runner, ListingRunner):
+            return runner.rows()
         return [RowInfo(client_address=job.client_address, since=job.began) for job in self.core.jobs()]
 
     @property
@@ -88,14 +81,13 @@ class Lifecycle(Generic[R, A]):
             return "closed"
         if service is not None:
             return "serving" if service.wish(service.number) is None else "draining"
-        return "new" if self._listener is None else "listening"
+        return "listening" if self._listeners else "new"
 
     def measure(self) -> Measurements:
         """See `Server.measure`."""
         measures = self.core.measure()
-        runner = None if self._started is None else self._started.runner
-        listener = None if self._closed else self._listener
-        return measures.taken_with(runner, listener, at_limit=self.core.admission.at_limit)
+        listener = self._listeners[0] if self.is_open else None
+        return measures.taken_with(self._work.runner, listener, at_limit=self.core.admission.at_limit)
 
     def open(self) -> None:
         """See `Server.listen`."""
@@ -103,20 +95,24 @@ class Lifecycle(Generic[R, A]):
         with self._lock:
             if self._closed:
                 raise ServerStateError(f"{self.name()} is closed, for good; compose another")
-            if self._listener is not None:
+            if self._listeners:
                 return
-            self._listener = listener = self.transport.listen()
-            self.core.listeners = (listener,)
-            self.core.address = listener.address
+            self._listeners = self.core.listeners = listeners = self._opened()
+            self.core.address = listeners[0].address
         if self.core.wants(Listening):
-            self.core.emit(Listening(server_address=listener.address))
+            self.core.emit(Listening(server_address=self.core.address))
+
+    def _opened(self) -> Sequence[Listener[R, A]]:
+        if isinstance(self.strategy, OpeningStrategy):
+            return self.strategy.listen(self.transport)
+        return (self.transport.listen(),)
 
     def listener(self) -> Listener[R, A]:
         """Return the open listener, or say why there is none."""
-        if self._listener is None or self._closed:
+        if not self.is_open:
             why = "is closed" if self._closed else "does not listen yet; use `with`, or call listen()"
             raise ServerStateError(f"{self.name()} {why}")
-        return self._listener
+        return self._listeners[0]
 
     def _disinherit(self) -> None:
         """In a process that the program has forked: what was served, started and in flight is the parent's."""
@@ -125,7 +121,7 @@ class Lifecycle(Generic[R, A]):
         with self._lock:
             self._pid = os.getpid()
             self._service = None
-            self._started = None
+            self._work = Work()
             self.loop = EventLoop()  # the old one watches what is the parent's
             self.core.forget_jobs()
 
@@ -143,7 +139,7 @@ class Lifecycle(Generic[R, A]):
         self.core.become_worker(workplace)
         self._wishes = Wishes()
         self.strategy = inner
-        self._listener = self.core.listeners[0]
+        self._listeners = self.core.listeners
         return parent
 
     # Being served.
@@ -167,7 +163,7 @@ class Lifecycle(Generic[R, A]):
                 raise ServerStateError(f"{self.name()} is being served already, by another call")
             self.expired = False
             self.core.pid = self._pid
-            runner = self._runner_on(loop)
+            runner = self._work.go_on(self.strategy, self.core, loop)
             if limit is not None and isinstance(runner, Supervisor):
                 raise CompositionError(
                     f"{self.name()}: handle_request() accepts one request here, where workers accept theirs "
@@ -188,18 +184,6 @@ class Lifecycle(Generic[R, A]):
                 shared=shared,
             )
             return service
-
-    def _runner_on(self, loop: EventLoop) -> Runner:
-        """Go on with the runner of the last period, unless that was in another process."""
-        started = self._started
-        if started is None:
-            self._started = started = _Started(self.strategy.start(loop, self.core), loop)
-            if self.core.measures is not None:
-                self.core.measures.time_turns(started.runner)
-        elif started.loop is not loop:
-            started.runner.move(loop)
-            started.loop = loop
-        return started.runner
 
     def _left(self) -> None:
         with self._lock:
@@ -233,6 +217,18 @@ class Lifecycle(Generic[R, A]):
             service = self._service
             if service is not None:
                 service.loop.wake()
+
+    def replace_workers(self) -> None:
+        """See `Server.replace_workers`."""
+        service, overseer = self._service, self.core.overseer
+        if overseer is not None:
+            overseer.ask_to_renew()
+        elif service is None:
+            raise ServerStateError(f"{self.name()} is not being served: it has no workers to replace")
+        elif isinstance(service.runner, Supervisor):
+            service.loop.call_soon_threadsafe(service.runner.renew)
+        else:
+            raise CompositionError(f"{self.name()} has no workers to replace; PreforkStrategy has")
 
     def shutdown(self, grace: float | None) -> None:
         """See `Server.shutdown`."""
@@ -278,21 +274,20 @@ class Lifecycle(Generic[R, A]):
             self._release()
 
     def _release(self) -> None:
-        """Close the listener, and end and await what is in flight."""
-        assert self._listener is not None
+        """Close the listeners, and end and await what is in flight."""
         self.core.listeners = ()
-        if self._listener.stream:
-            self._listener.close()
+        for listener in self._listeners:
+            if listener.stream:
+                listener.close()
         self.core.end_all_input()
         self._close_runners()
-        self._listener.close()  # of datagrams: their replies go through it
+        for listener in self._listeners:
+            listener.close()  # of datagrams: their replies go through it
         if self.core.relay is None and self.core.wants(Closed):  # a worker's end is not the server's
             self.core.emit(Closed(server_address=self.core.address))
 
     def _close_runners(self) -> None:
         deadline = self.loop.time() + LAST_WAIT if self.expired else None
-        started, self._started = self._started, None
-        if started is not None:
-            started.runner.close(deadline)
+        self._work.close(deadline)
         if self.expired and self.core.active and self.core.wants(RequestsAbandoned):
             self.core.emit(RequestsAbandoned(server_address=self.core.address, active=self.core.active))

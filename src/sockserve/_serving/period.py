@@ -1,9 +1,8 @@
 """One time of serving: servers on one loop, from the first accept until all have been left."""
 
 import contextlib
-import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, TypeVar
 
 import attrs
@@ -16,6 +15,7 @@ from ..events import Drained, Draining
 from .core import ServerCore
 from .leaving import ways_to_leave
 from .signals import handled, wake_on_signals
+from .terminating import signals_of
 from .wishes import Wish
 
 __all__ = ("Period", "Service")
@@ -244,7 +244,7 @@ class Period:
         """
         with (
             self._left_at_the_end(),
-            handled(self._signals()),
+            handled(signals_of(self.loop, self.services)),
             self.loop.opened(),
             wake_on_signals(self.loop),  # let go of before the loop closes what signals are written to
         ):
@@ -255,20 +255,6 @@ class Period:
                 self._served.append(service)
             self.entered()
             self.loop.turn(self._done)
-
-    def _signals(self) -> Mapping[int, Callable[[], object]]:
-        """What signals mean where one of the servers has workers: they stop them all, the second time at once."""
-        graces = [service.runner.grace for service in self.services if isinstance(service.runner, Supervisor)]
-        if not graces:
-            return {}
-
-        def terminate() -> None:
-            for service in self.services:
-                if not service.attendant:
-                    service.core.request_stop(graces[0])
-            graces[0] = 0.0
-
-        return {signal.SIGTERM: terminate}
 
     def _done(self) -> bool:
         """Leave the services that are done, if others remain."""

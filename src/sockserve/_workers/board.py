@@ -7,6 +7,8 @@ records is what the server has served, by those who have ended too.
 """
 
 import mmap
+import os
+from collections.abc import Callable
 
 from ..stats import Stats
 
@@ -58,15 +60,30 @@ class Board:
 class Record:
     """What one worker counts. Implements `sockserve.abc.Tally`."""
 
-    __slots__ = ("base", "counts")
+    __slots__ = ("_left", "_retire", "base", "counts")
 
     def __init__(self, counts: "memoryview[int]", base: int) -> None:
         self.counts = counts
         self.base = base
+        self._left = -1
+        self._retire: Callable[[], object] | None = None
+
+    def limit(self, most: int | None, retire: Callable[[], object]) -> None:
+        """
+        Call *retire* when *most* requests have been accepted, or up to a tenth fewer; None: never.
+
+        Workers that began together, and are asked as often, are not to end together.
+        """
+        if most is not None:
+            self._left = most - int.from_bytes(os.urandom(4)) % (most // 10 + 1)
+            self._retire = retire
 
     def accepted(self) -> None:
         """See `sockserve.abc.Tally.accepted`."""
         self.counts[self.base] += 1
+        self._left -= 1
+        if not self._left and self._retire is not None:
+            self._retire()
 
     def ended(self, ok: bool, /) -> None:
         """See `sockserve.abc.Tally.ended`."""

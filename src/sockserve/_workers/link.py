@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from ..abc import Order
 from ..framing import LengthPrefixed
 
-__all__ = ("ASKED", "FAILED", "LEAVING", "SERVING", "Link", "WorkerLink", "unpack_grace")
+__all__ = ("ASKED", "FAILED", "LEAVING", "RENEW", "RETIRING", "SERVING", "Link", "WorkerLink", "unpack_grace")
 
-#: What a worker says: that it accepts; that it ends by itself; that the server is to stop; what it died of.
-SERVING, LEAVING, ASKED, FAILED = b"s", b"l", b"a", b"f"
+#: What a worker says: that it accepts; that it has served enough; that it ends; what it died of; and what a
+#: handler asks for: that the server is to stop, that all workers are to be replaced.
+SERVING, RETIRING, LEAVING, FAILED, ASKED, RENEW = b"s", b"r", b"l", b"f", b"a", b"n"
 
 _GRACE = struct.Struct("=d")
 _FRAMING = LengthPrefixed("!H", max_length=4096)
@@ -91,9 +92,17 @@ class WorkerLink(Link):
         """See `sockserve.abc.Overseer.serving`."""
         self.send(SERVING)
 
+    def retiring(self) -> None:
+        """Tell that this worker has accepted as many requests as it was to."""
+        self.send(RETIRING)
+
     def leaving(self) -> None:
         """See `sockserve.abc.Overseer.leaving`."""
         self.send(LEAVING)
+
+    def ask_to_renew(self) -> None:
+        """See `sockserve.abc.Overseer.ask_to_renew`."""
+        self.send(RENEW)
 
     def ask_to_stop(self, grace: float | None, /) -> None:
         """See `sockserve.abc.Overseer.ask_to_stop`."""

@@ -40,18 +40,18 @@ class Worker:
     theirs: socket.socket
     record: Record
     pid: int = 0
-    keeper: Keeper | None = None
     #: When it said that it accepts, on the loop's clock; None until then.
     since: float | None = None
+    #: Whether it is to be replaced, though nothing is wrong with it.
+    stale: bool = False
     #: Whether its end is no surprise.
     leaving: bool = False
     #: What it died of, as it said itself.
     error: str = ""
     timer: Timer | None = None
 
-    def disown(self, keeper: Keeper, /) -> None:
-        """Take note of the process; its end of the link is its own."""
-        self.keeper = keeper
+    def disown(self, _keeper: Keeper, /) -> None:
+        """Let go of its end of the link, which is its own."""
         self.theirs.close()
 
     def order(self, order: Order, grace: float = 0.0) -> None:
@@ -72,6 +72,7 @@ class Post:
     """Implements `sockserve.abc.Workplace`."""
 
     listener: Listener[object, object]
+    entrance: Listener[object, object]
     tally: Record
     totals: Callable[[], Stats]
     overseer: Overseer

@@ -18,12 +18,14 @@ from ._strategy import (
     Core,
     Job,
     ListingRunner,
+    LoadingStrategy,
     LoopRunner,
+    OpeningStrategy,
     Runner,
     Strategy,
     TurningRunner,
 )
-from ._transport import Configure, Listener, Transport
+from ._transport import Configure, Listener, SharingTransport, Transport
 from ._workers import Order, Overseer, Supervisor, Tally, WorkerCore, Workplace
 
 __all__ = (
@@ -47,14 +49,17 @@ __all__ = (
     "Keeper",
     "Listener",
     "ListingRunner",
+    "LoadingStrategy",
     "Loop",
     "LoopRunner",
     "Opening",
+    "OpeningStrategy",
     "Order",
     "Overseer",
     "Patience",
     "Reply",
     "Runner",
+    "SharingTransport",
     "Strategy",
     "Supervisor",
     "Tally",

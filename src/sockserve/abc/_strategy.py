@@ -1,25 +1,30 @@
 """Between a strategy and the server: jobs, and who runs them."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 from ..events import Event
 from ..stats import RowInfo
 from ._arrival import Keeper
 from ._loop import Loop
 from ._message import Conversation, Reply
-from ._transport import Listener
+from ._transport import Listener, Transport
 
 __all__ = (
     "CheckingStrategy",
     "Core",
     "Job",
     "ListingRunner",
+    "LoadingStrategy",
     "LoopRunner",
+    "OpeningStrategy",
     "Runner",
     "Strategy",
     "TurningRunner",
 )
+
+R = TypeVar("R")
+A = TypeVar("A")
 
 
 class Job(Protocol):
@@ -264,5 +269,28 @@ class CheckingStrategy(Strategy, Protocol):
 
         Raises:
             CompositionError: This cannot be served; says what to do.
+        """
+        ...
+
+
+@runtime_checkable
+class LoadingStrategy(Strategy, Protocol):
+    """A strategy that puts off an import until it is started."""
+
+    def load(self) -> None:
+        """Import it now: called before processes are forked that start it, which then share it."""
+        ...
+
+
+@runtime_checkable
+class OpeningStrategy(Strategy, Protocol):
+    """A strategy that needs more than one endpoint of a transport."""
+
+    def listen(self, transport: Transport[R, A], /) -> Sequence[Listener[R, A]]:
+        """
+        Open what it needs. The server has the address of the first, and closes all.
+
+        Raises:
+            ListenError: The system refused; nothing is left open.
         """
         ...

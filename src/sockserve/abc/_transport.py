@@ -2,12 +2,12 @@
 
 import socket
 from collections.abc import Callable
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from .._typing import TypeVar
 from ._arrival import Arrival
 
-__all__ = ("Configure", "Listener", "Transport")
+__all__ = ("Configure", "Listener", "SharingTransport", "Transport")
 
 R_co = TypeVar("R_co", covariant=True)
 A_co = TypeVar("A_co", covariant=True)
@@ -68,5 +68,19 @@ class Transport(Protocol[R_co, A_co]):
 
         Raises:
             ListenError: The system refused.
+        """
+        ...
+
+
+@runtime_checkable
+class SharingTransport(Transport[R_co, A_co], Protocol[R_co, A_co]):
+    """A transport of which several endpoints can be open at one address: the kernel spreads clients over them."""
+
+    def sharing(self, address: object = None, /) -> Transport[R_co, A_co]:
+        """
+        Return what opens such endpoints: the first at this transport's address, the others at that of the first.
+
+        Raises:
+            CompositionError: The platform cannot.
         """
         ...

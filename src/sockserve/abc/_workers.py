@@ -49,6 +49,10 @@ class Supervisor(Runner, Protocol):
         """Serve: the loop is open. *ended* is called whenever a worker has ended."""
         ...
 
+    def renew(self) -> None:
+        """Replace all workers, one by one: each goes on accepting until its successor does."""
+        ...
+
     def drain(self, until: float, /) -> None:
         """Accept nothing more; what is in flight may go on until then, on the loop's clock. Again: earlier."""
         ...
@@ -110,13 +114,22 @@ class Overseer(Protocol):
         """Ask for the end of the whole server."""
         ...
 
+    def ask_to_renew(self) -> None:
+        """Ask for the replacement of all workers."""
+        ...
+
 
 class Workplace(Protocol):
     """What a worker gets from the process that it was forked from."""
 
     @property
     def listener(self) -> Listener[object, object]:
-        """What it accepts from."""
+        """What is open there and here, and stays so."""
+        ...
+
+    @property
+    def entrance(self) -> Listener[object, object]:
+        """That, as it is accepted from."""
         ...
 
     @property

@@ -1,5 +1,6 @@
 """All requests in the loop's thread, parked in a table while they wait."""
 
+import importlib
 from typing import TYPE_CHECKING
 
 import attrs
@@ -11,6 +12,9 @@ if TYPE_CHECKING:
     from .._table.runner import TableRunner
 
 __all__ = ("SelectorStrategy",)
+
+#: What `SelectorStrategy.start` imports, and with it greenlet.
+_RUNNER = f"{__name__.partition('.')[0]}._table.runner"
 
 
 def _slow(owner: object, attribute: "attrs.Attribute[float]", value: object) -> None:
@@ -38,6 +42,10 @@ class SelectorStrategy:
     """
 
     slow: float = attrs.field(default=0.1, validator=_slow)
+
+    def load(self) -> None:
+        """See `sockserve.abc.LoadingStrategy`."""
+        importlib.import_module(_RUNNER)
 
     def start(self, loop: Loop, core: Core, /) -> "TableRunner":
         """Make the runner of one server. Only here greenlet is imported."""

@@ -18,7 +18,7 @@ from ._proxy_header import MOST, Header, HeaderDecoder, HeaderError
 from ._tcp import TcpTransport
 from ._tls import TlsTransport
 from ._unix_stream import UnixStreamTransport
-from ._wrapping import WrappingListener, check_wrapped
+from ._wrapping import WrappingListener, check_wrapped, shared
 
 __all__ = ("ProxyProtocolTransport",)
 
@@ -161,6 +161,15 @@ class ProxyProtocolTransport(Generic[A]):
     def stream(self) -> bool:
         """Yes: requests are connections."""
         return True
+
+    def sharing(self, address: object = None, /) -> "ProxyProtocolTransport[A]":
+        """
+        See `sockserve.abc.SharingTransport`: as the transport below does.
+
+        Raises:
+            CompositionError: It does not.
+        """
+        return attrs.evolve(self, inner=shared(self, self.inner, address))
 
     def listen(self) -> Listener[socket.socket, A | InetAddress]:
         """

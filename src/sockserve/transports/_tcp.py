@@ -62,6 +62,11 @@ class TcpTransport:
         """Yes: requests are connections."""
         return True
 
+    def sharing(self, address: object = None, /) -> "TcpTransport":
+        """See `sockserve.abc.SharingTransport`: with ``reuse_port``, at the port of *address*."""
+        port = address.port if isinstance(address, InetAddress) else self.address.port
+        return attrs.evolve(self, address=(self.address.host, port), reuse_port=True)
+
     def listen(self) -> StreamListener[InetAddress]:
         """
         Resolve, bind and listen.

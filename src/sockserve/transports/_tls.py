@@ -9,7 +9,7 @@ import attrs
 from ..abc import Listener, Patience, Transport
 from ..abc._arrival import AnyArrival
 from ..errors import CompositionError, OptionError
-from ._wrapping import WrappingListener, check_wrapped
+from ._wrapping import WrappingListener, check_wrapped, shared
 
 if TYPE_CHECKING:
     import ssl
@@ -97,6 +97,15 @@ class TlsTransport(Generic[A]):
     def stream(self) -> bool:
         """Yes: requests are connections."""
         return True
+
+    def sharing(self, address: object = None, /) -> "TlsTransport[A]":
+        """
+        See `sockserve.abc.SharingTransport`: as the transport below does.
+
+        Raises:
+            CompositionError: It does not.
+        """
+        return attrs.evolve(self, inner=shared(self, self.inner, address))
 
     def listen(self) -> "Listener[ssl.SSLSocket, A]":
         """

@@ -48,6 +48,11 @@ class UdpTransport:
         """No: requests are datagrams."""
         return False
 
+    def sharing(self, address: object = None, /) -> "UdpTransport":
+        """See `sockserve.abc.SharingTransport`: with ``reuse_port``, at the port of *address*."""
+        port = address.port if isinstance(address, InetAddress) else self.address.port
+        return attrs.evolve(self, address=(self.address.host, port), reuse_port=True)
+
     def listen(self) -> DatagramListener[InetAddress]:
         """
         Resolve and bind.

@@ -6,10 +6,10 @@ from typing import Generic, TypeVar, cast
 
 import attrs
 
-from ..abc import Arrival, Listener, Opening
+from ..abc import Arrival, Listener, Opening, SharingTransport, Transport
 from ..errors import CompositionError, OptionTypeError
 
-__all__ = ("WrappingListener", "check_wrapped")
+__all__ = ("WrappingListener", "check_wrapped", "shared")
 
 R = TypeVar("R")
 A = TypeVar("A")
@@ -31,6 +31,20 @@ def check_wrapped(owner: object, inner: object, why: str) -> None:
             f"{name}: {type(inner).__name__} brings datagrams, and {why} needs connections; use TcpTransport, "
             "UnixStreamTransport, or AdoptedTransport of a listening socket"
         )
+
+
+def shared(owner: object, inner: Transport[R, A], address: object) -> Transport[R, A]:
+    """
+    Return *inner* as `sockserve.abc.SharingTransport.sharing` does.
+
+    Raises:
+        CompositionError: It cannot.
+    """
+    if not isinstance(inner, SharingTransport):
+        raise CompositionError(
+            f"{type(owner).__name__}: {type(inner).__name__} opens one endpoint at its address only"
+        )
+    return inner.sharing(address)
 
 
 @attrs.define(eq=False)

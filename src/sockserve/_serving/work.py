@@ -1,0 +1,38 @@
+"""A strategy at work for one server, from the first time of serving until it is closed."""
+
+from typing import Any, TypeAlias
+
+import attrs
+
+from .._loop.loop import EventLoop
+from ..abc import Runner, Strategy
+from .core import ServerCore
+
+__all__ = ("Work",)
+
+_AnyCore: TypeAlias = ServerCore[Any, Any]  # type: ignore[explicit-any]  # of whatever request and address
+
+
+@attrs.define(eq=False)
+class Work:
+    """The runner, and the loop that it is on; None as long as nothing was served."""
+
+    runner: Runner | None = attrs.field(init=False, default=None)
+    _loop: EventLoop | None = attrs.field(init=False, default=None)
+
+    def go_on(self, strategy: Strategy, core: _AnyCore, loop: EventLoop) -> Runner:
+        """Go on with the runner of the time before, on *loop*; else start *strategy* there."""
+        if self.runner is None:
+            self.runner = strategy.start(loop, core)
+            if core.measures is not None:
+                core.measures.time_turns(self.runner)
+        elif self._loop is not loop:
+            self.runner.move(loop)
+        self._loop = loop
+        return self.runner
+
+    def close(self, deadline: float | None) -> None:
+        """See `sockserve.abc.Runner.close`."""
+        runner, self.runner = self.runner, None
+        if runner is not None:
+            runner.close(deadline)
