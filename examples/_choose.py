@@ -10,6 +10,7 @@ import inspect
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
 from typing import Any, Generic, TypeAlias, TypeVar
@@ -173,12 +174,44 @@ class CommandLine(argparse.ArgumentParser, Generic[R, A]):
             help="that requests in flight have left after SIGTERM (5)",
         )
 
-    def serve(self, options: argparse.Namespace, handler: Handler[R, A]) -> None:
-        """Serve as *options* say until SIGTERM, or until Ctrl-C, which ends the process with status 130."""
+    def serve(
+        self,
+        options: argparse.Namespace,
+        handler: Handler[R, A],
+        *,
+        beside: Sequence[Server[R, A]] = (),
+        on_terminate: Callable[[], object] = lambda: None,
+        notice: float = 0.0,
+    ) -> None:
+        """
+        Serve as *options* say until SIGTERM, or until Ctrl-C, which ends the process with status 130.
+
+        Args:
+            options: What was parsed.
+            handler: What answers.
+            beside: Servers that go on until the others have ended.
+            on_terminate: Called at SIGTERM.
+            notice: Seconds from then until nothing more is accepted.
+        """
         transports: Sequence[Transport[R, A]] = options.transports or self.error("say where to listen")
         strategy = self._strategy(options)
+        servers = [Server(transport, strategy, handler) for transport in transports]
+
+        def stop() -> None:
+            for server in servers:
+                server.request_stop(grace=options.grace)
+
+        def terminate(number: int, frame: FrameType | None) -> None:
+            on_terminate()
+            if notice:
+                timer = threading.Timer(notice, stop)
+                timer.daemon = True  # Ctrl-C does not wait for it
+                timer.start()
+            else:
+                stop()
+
         try:
-            _serve([Server(transport, strategy, handler) for transport in transports], options.grace)
+            _serve(servers, beside, terminate)
         except KeyboardInterrupt:
             sys.exit(128 + signal.SIGINT)
         except SockserveError as error:
@@ -195,17 +228,16 @@ class CommandLine(argparse.ArgumentParser, Generic[R, A]):
             self.error(str(error))
 
 
-def _serve(servers: Sequence[Server[R, A]], grace: float) -> None:
+def _serve(
+    servers: Sequence[Server[R, A]],
+    beside: Sequence[Server[R, A]],
+    terminate: Callable[[int, FrameType | None], object],
+) -> None:
     """Open all, say so, serve all on one loop, close all."""
-
-    def terminate(number: int, frame: FrameType | None) -> None:
-        for server in servers:
-            server.request_stop(grace=grace)
-
     with contextlib.ExitStack() as stack:
-        for server in servers:
+        for server in (*servers, *beside):
             stack.enter_context(server)
         signal.signal(signal.SIGTERM, terminate)
-        for server in servers:
+        for server in (*servers, *beside):
             print(f"listening at {shown(server.address)}", flush=True)
-        serve(*servers)
+        serve(*servers, beside=beside)

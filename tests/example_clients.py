@@ -25,6 +25,7 @@ PACKAGES = {
     "curl": "curl",
     "dig": "bind9-dnsutils",
     "dnsperf": "dnsperf",
+    "haproxy": "haproxy",
     "logger": "bsdutils",
     "nc": "netcat-openbsd",
     "redis-benchmark": "redis-tools",
@@ -60,10 +61,17 @@ def strategy_options(name: str) -> list[str]:
     return ["--strategy", name, *STRATEGIES[name]]
 
 
+def program(name: str) -> str:
+    """Return the path of a client; skip where it is not installed."""
+    path = shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")  # not in every user's PATH
+    if path is None:
+        pytest.skip(f"{name} is not installed; on Debian it is in the package {PACKAGES[name]}")
+    return path
+
+
 def ask(*command: str, said: str = "") -> str:
     """Run a client, which is told *said*, and return what it prints."""
-    if shutil.which(command[0]) is None:
-        pytest.skip(f"{command[0]} is not installed; on Debian it is in the package {PACKAGES[command[0]]}")
+    command = (program(command[0]), *command[1:])
     done = subprocess.run(command, input=said, capture_output=True, text=True, timeout=FAILSAFE, check=False)
     assert (done.returncode, done.stderr) == (0, ""), done
     return done.stdout

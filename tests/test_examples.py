@@ -25,6 +25,7 @@ every_strategy = pytest.mark.parametrize("strategy", STRATEGIES)
 
 #: What makes each example serve: where it listens, and its own arguments.
 ARGUMENTS = {
+    "behind_haproxy": ["--tcp", "127.0.0.1:0", "--agent", "127.0.0.1:0"],
     "bounded_threads": ["--tcp", "127.0.0.1:0", str(FOLDER)],
     "control_socket": ["--unix", "{folder}/control"],
     "dns_hosts": ["--udp", "127.0.0.1:0", "{folder}/hosts"],
