@@ -22,6 +22,8 @@ from typing import Any
 from sockserve import CompositionError, ExecutorStrategy, InetAddress, Lines, MessageHandler, Server, TcpTransport
 from sockserve.events import Event, TaskLost
 
+assert sys.platform != "win32"  # the suite needs POSIX; see CONTRIBUTING.md
+
 #: Seconds after which a client gives its request up for lost. Dask takes some to see that a worker has gone.
 PATIENCE = 30.0
 
