@@ -56,7 +56,7 @@ def parsed(output: str) -> Outcome:
 
 
 def _latency(percent: int, output: str) -> float:
-    found = re.search(rf"^\s+{percent}%\s+([\d.]+)(us|ms|s|m)$", output, re.MULTILINE)
+    found = re.search(rf"^\s+{percent}%\s+([\d.]+)(us|ms|s|m)\s*$", output, re.MULTILINE)
     if found is None:
         raise BenchmarkError(f"wrk does not say its latency at {percent}%: {output[-500:]!r}")
     return float(found[1]) * _MILLISECONDS[found[2]]

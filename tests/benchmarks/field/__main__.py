@@ -78,7 +78,6 @@ def _measured(options: argparse.Namespace) -> Results:
 
 
 def _write(folder: Path, results: Results) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
     (folder / "field.json").write_text(json.dumps(results.as_json(), indent=1, ensure_ascii=False) + "\n")
     (folder / "field.md").write_text(markdown(results))
     (folder / "field.svg").write_text(plot(results))
@@ -93,6 +92,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(
         signal.SIGTERM, signal.default_int_handler
     )  # no server stays behind, and what there is is written
+    if options.write is not None:
+        options.write.mkdir(parents=True, exist_ok=True)  # now: what has been measured would be lost
     if options.render is not None:
         results = Results.from_json(json.loads(options.render.read_text()))
     else:
