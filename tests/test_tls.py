@@ -28,6 +28,7 @@ from sockserve import (
     InetAddress,
     OptionError,
     OptionTypeError,
+    PreforkStrategy,
     SelectorStrategy,
     Server,
     TcpTransport,
@@ -452,6 +453,18 @@ def test_an_upstreams_tls_error_is_the_handlers_own(strategy: Strategy, recorder
     with serving(strategy, handler, observer=recorder) as server, connect(server.address) as client:
         assert "upstream" in recorder.wait_for(HandlerFailed)["error"]
         client.recv(1)
+
+
+# Workers.
+
+
+def test_workers_shake_hands(recorder: Recorder) -> None:
+    """Each by itself: a client that never finishes holds up a thread of one of them."""
+    with serving(PreforkStrategy(ThreadStrategy(), workers=2), observer=recorder) as server:
+        recorder.wait_for_workers(2)
+        with connect_raw(server.address) as silent:
+            silent.sendall(_client_hello()[:50])
+            assert all(echoes(server.address) for _ in range(4))
 
 
 # Stopping.
