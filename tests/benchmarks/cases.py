@@ -9,7 +9,7 @@ from .load_tls import Handshakes
 from .load_wrk import Wrk
 from .loads import Load
 from .measure import Comparison, Probe
-from .probes import IdleProbe, ImportProbe, LoadProbe, ShutdownProbe
+from .probes import IdleProbe, ImportProbe, LoadProbe, ShutdownProbe, ThroughputProbe
 
 __all__ = ("Case", "Target", "all_cases")
 
@@ -94,6 +94,13 @@ _LOADED: tuple[tuple[str, str, str, Load, float, tuple[Target, ...]], ...] = (
     ("dns", "sockserve-sync-dns", "stdlib-sync-dns", _QUERIES, 10.0, (_ratio("cpu", most=0.8),)),
 )  # fmt: skip
 
+#: Our servers that compute for each request, by two processes and by one: name, share of ``--requests``, targets.
+_COMPUTING: tuple[tuple[str, float, tuple[Target, ...]], ...] = (
+    ("long", 0.1, (_ratio("throughput", least=1.7),)),
+    ("short", 1.0, ()),
+)
+_FEW_CLIENTS = RedisBenchmark(clients=8)
+
 #: Strategies whose idle shutdown is compared with the standard library's TCPServer, and its bound in milliseconds.
 _SHUTDOWN = {"sync": "sync", "thread": "thread-once", "thread-pool": "pool-once", "fork": "fork-once"}
 _SHUTDOWN_MOST = 5.0
@@ -125,6 +132,16 @@ def all_cases(requests: int) -> list[Case]:
         )
         for name, server in _SHUTDOWN.items()
     ]
+    computing = [
+        Case(
+            name=f"executor-{name}",
+            ours=ThroughputProbe(f"sockserve-executor-{name}", _FEW_CLIENTS, round(requests * share)),
+            peer=ThroughputProbe(f"sockserve-sync-{name}", _FEW_CLIENTS, round(requests * share)),
+            targets=targets,
+            load=_FEW_CLIENTS,
+        )
+        for name, share, targets in _COMPUTING
+    ]
     idle = Case(
         name="selector-idle",
         ours=IdleProbe("sockserve-selector-kept"),
@@ -135,4 +152,4 @@ def all_cases(requests: int) -> list[Case]:
     imported = Case(
         name="import", ours=ImportProbe("sockserve", _HEAVY), peer=ImportProbe("socketserver"), rounds=15
     )
-    return [*loaded, idle, *shutdown, imported]
+    return [*loaded, *computing, idle, *shutdown, imported]

@@ -21,7 +21,16 @@ from .measure import BenchmarkError
 from .process import ServerProcess
 from .servers import make_server
 
-__all__ = ("IdleProbe", "ImportProbe", "LoadProbe", "ShutdownProbe", "descriptors", "idle_memory", "raise_limit")
+__all__ = (
+    "IdleProbe",
+    "ImportProbe",
+    "LoadProbe",
+    "ShutdownProbe",
+    "ThroughputProbe",
+    "descriptors",
+    "idle_memory",
+    "raise_limit",
+)
 
 
 @attrs.frozen
@@ -38,6 +47,21 @@ class LoadProbe:
             self.load.run(process.address, Amount(max(500, self.requests // 10)))
             measured = process.measured(lambda: self.load.run(process.address, Amount(self.requests)))
         return {"throughput": measured.outcome.rate, "cpu": measured.cpu}
+
+
+@attrs.frozen
+class ThroughputProbe:
+    """Throughput of a server whose children live as long as it does: their processor time is not known before."""
+
+    server: str
+    load: Load
+    requests: int
+
+    def __call__(self) -> Mapping[str, float]:
+        """Start the server, warm it up, measure, end it."""
+        with ServerProcess(self.server) as process:
+            self.load.run(process.address, Amount(max(50, self.requests // 10)))
+            return {"throughput": self.load.run(process.address, Amount(self.requests)).rate}
 
 
 @attrs.frozen

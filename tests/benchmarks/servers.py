@@ -77,6 +77,10 @@ SERVERS: dict[str, tuple[str, ...]] = {
     "sockserve-selector-http": ("server_sockserve", "streams", "selector", "http"),
     "sockserve-selector-dns": ("server_sockserve", "datagrams", "selector"),
     "sockserve-selector-tls": ("server_tls", "selector"),
+    "sockserve-sync-long": ("server_compute", "streams", "sync", "long"),
+    "sockserve-sync-short": ("server_compute", "streams", "sync", "short"),
+    "sockserve-executor-long": ("server_compute", "streams", "executor", "long"),
+    "sockserve-executor-short": ("server_compute", "streams", "executor", "short"),
     "sockserve-messages-kept": ("server_sockserve", "streams", "selector", "messages"),
     "sockserve-messages-lines": ("server_sockserve", "streams", "selector", "message-lines"),
 }
