@@ -489,7 +489,7 @@ def _wait_for_active(server: Any) -> None:
 
 
 def test_server_close_ends_handshakes(outliving: Strategy, recorder: Recorder) -> None:
-    """Those in flight fail, as by a client that has gone; nobody waits for their deadline."""
+    """Nobody waits for their deadline; that they end is no fault of their clients."""
     with serving(outliving, observer=recorder, deadlines=Deadlines(handshake=None)) as server:
         clients = [connect_raw(server.address) for _ in range(3)]
         while server.stats.active < 3:
@@ -499,7 +499,7 @@ def test_server_close_ends_handshakes(outliving: Strategy, recorder: Recorder) -
             with client, contextlib.suppress(ConnectionResetError):
                 client.recv(1)
         for _ in clients:
-            assert recorder.wait_for(Finished)["ok"] is False
+            assert recorder.wait_for(Finished)["ok"] is True
     assert server.stats.active == 0
 
 
@@ -520,7 +520,7 @@ def test_no_end_is_lost_while_one_object_gives_way_to_another(end: str, recorder
     with serving(ThreadStrategy(), context=context, observer=recorder, deadlines=silent) as server:
         with connect_raw(server.address) as client:
             assert client.recv(100) == b""
-            assert recorder.wait_for(Finished)["ok"] is (end == "abort")  # ours, and so nobody's fault
+            assert recorder.wait_for(Finished)["ok"] is True  # ours, and so nobody's fault
 
 
 @pytest.mark.parametrize("way", ["close", "detach", "shutdown"])

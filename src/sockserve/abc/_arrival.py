@@ -139,6 +139,11 @@ class Arrival(Generic[R_co, A_co]):
     def abort(self) -> None:
         """Let every wait of the handler for its peer end. Any thread; never raises."""
 
+    @property
+    def told_to_end(self) -> bool:
+        """Whether the server has ended its input, or aborted it: what it then meets is nobody's fault."""
+        return self.aborted
+
     @abstractmethod
     def peer_gone(self, error: BaseException, /) -> bool:
         """Whether *error*, raised by the handler, only means that this peer is not there any more."""
@@ -216,10 +221,10 @@ class Arrival(Generic[R_co, A_co]):
         """Report *error*; whether it only means that the peer has gone."""
         if isinstance(error, Unwelcome):
             return False
-        gone = isinstance(error, RequestAborted) or self.peer_gone(error)
-        if isinstance(error, OpeningError) and not self.aborted:
+        if isinstance(error, OpeningError) and not self.told_to_end:
             self.serving.not_opened(self, error)
             return False
+        gone = isinstance(error, RequestAborted | OpeningError) or self.peer_gone(error)
         if isinstance(error, TaskLostError):
             self.serving.task_lost(self, error)
         elif gone:

@@ -100,6 +100,12 @@ class StreamArrival(Arrival[socket.socket, A]):
         self.aborted = True  # what the handler meets now is our doing, not its fault
         self._shut(socket.SHUT_RDWR)
 
+    @property
+    @override
+    def told_to_end(self) -> bool:
+        """Whether the server has shut it, or its reading side."""
+        return self.aborted or hasattr(self, "_input_ended")
+
     def _shut(self, how: int) -> None:
         # The plain method on the object, never a bare number: a number could be another client's by now, and
         # subclasses (TLS) do more than shut.
