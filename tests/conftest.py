@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import docs_kit
 import sockserve.abc
 from kinds import IN_LOOP, LEVEL, SHARED, STRATEGIES, SUPERVISED, TRANSPORTS, Kind
 from recorder import FAILSAFE, Recorder
@@ -152,3 +153,9 @@ def recorder() -> Iterator[Recorder]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder whose path leaves room for a Unix socket's name."""
     return tmp_path_factory.mktemp("s")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how much of the documentation was run."""
+    if said := docs_kit.counted():
+        terminalreporter.write_line(said)

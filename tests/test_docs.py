@@ -1,41 +1,59 @@
 """The pages: their Python runs, their links lead somewhere, what the README promises is in place."""
 
-import importlib
+import importlib.util
 import pkgutil
 import re
 import signal
 import socket
 import subprocess
 import sys
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 
 import sockserve
-from docs_kit import DOCS, ROOT, contents, named, shown
+from docs_kit import BLOCKS, COMMANDS, DOCS, FIRST, PAGES, ROOT, TYPED, contents, named, note, shown
 from recorder import FAILSAFE
 
 assert sys.platform != "win32"  # the suite needs POSIX; see CONTRIBUTING.md
 
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
-_PYTHON = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"\]\(([^)#:]+)\)")
 _STRICT = [sys.executable, "-W", "error", "-W", "ignore::DeprecationWarning"]
 
-#: The pages whose only program is the first that a newcomer sees: it serves until Ctrl-C.
-FIRST = [ROOT / "README.md", ROOT / "docs/index.md"]
-BLOCKS = {page: _PYTHON.findall(page.read_text()) for page in PAGES}
+#: What pages are written with, beside what the tests need in any case.
+NEEDS = {"migrating-gevent.md": "gevent"}
+PROGRAMS = [page for page in BLOCKS if page not in {*FIRST, TYPED}]
+
+Done: TypeAlias = subprocess.CompletedProcess[str]
 
 
-@pytest.mark.parametrize(
-    "page", [page for page in PAGES if BLOCKS[page] and page not in FIRST], ids=lambda page: page.name
-)
-def test_the_blocks_of_a_page_run(page: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def ran(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[Path, Future[Done]]:
+    """Run the programs of the pages that are asked for, side by side."""
+    folder = tmp_path_factory.mktemp("pages")
+
+    def run(page: Path) -> Done:
+        program = folder / f"{page.stem}.py"
+        program.write_text("\n".join(BLOCKS[page]))
+        return subprocess.run([*_STRICT, program], capture_output=True, text=True, timeout=60, check=False)
+
+    specs = [getattr(item, "callspec", None) for item in request.session.items]
+    wanted = {spec.params.get("page") for spec in specs if spec is not None}
+    with ThreadPoolExecutor(2) as pool:
+        return {page: pool.submit(run, page) for page in PROGRAMS if page in wanted}
+
+
+@pytest.mark.parametrize("page", PROGRAMS, ids=lambda page: page.name)
+def test_the_blocks_of_a_page_run(page: Path, ran: dict[Path, Future[Done]]) -> None:
     """All of a page in one program, warnings being errors."""
-    program = tmp_path / "page.py"
-    program.write_text("\n".join(BLOCKS[page]))
-    done = subprocess.run([*_STRICT, program], capture_output=True, text=True, timeout=60, check=False)
+    needed = NEEDS.get(page.name)
+    if needed and importlib.util.find_spec(needed) is None:
+        pytest.skip(f"{needed} is not installed")
+    done = ran[page].result()
     assert (done.returncode, done.stderr) == (0, "")
+    note(page, len(BLOCKS[page]), 0)
 
 
 def test_the_first_program_serves(tmp_path: Path) -> None:
@@ -56,6 +74,7 @@ def test_the_first_program_serves(tmp_path: Path) -> None:
                 assert client.recv(100) == b"HELLO\n"
             process.send_signal(signal.SIGINT)
             assert process.wait(FAILSAFE) == -signal.SIGINT
+            note(FIRST[1], 1, len(COMMANDS[FIRST[1]]))
         finally:
             process.kill()
 
