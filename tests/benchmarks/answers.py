@@ -1,10 +1,11 @@
 """What the servers answer: the same few bytes and the same function on both sides of a comparison."""
 
 import http.server
+import time
 
 from typing_extensions import override
 
-__all__ = ("EACH", "PONG", "REQUEST_SIZE", "Hello", "dns_reply")
+__all__ = ("EACH", "PONG", "REQUEST_SIZE", "Hello", "compute", "dns_reply")
 
 #: Bytes asked for in one recv: a PING of redis-benchmark has 14.
 REQUEST_SIZE = 4096
@@ -24,6 +25,17 @@ _ANSWER = b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4\x7f\0\0\1"
 def dns_reply(query: bytes) -> bytes:
     """Answer a query of one question and nothing else: its id, fixed flags, its question, a fixed A record."""
     return query[:2] + _FLAGS_AND_COUNTS + query[12:] + _ANSWER
+
+
+#: Seconds of the processor's time, not of the clock's: it is the same work whoever else runs.
+_WORK = 300e-6
+
+
+def compute() -> None:
+    """Do nothing useful for 300 microseconds of this thread's time."""
+    over = time.thread_time() + _WORK
+    while time.thread_time() < over:
+        pass
 
 
 class Hello(http.server.BaseHTTPRequestHandler):

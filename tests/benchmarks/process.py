@@ -15,10 +15,11 @@ from typing import IO, Self
 import attrs
 
 from .measure import BenchmarkError, Outcome
+from .servers import STANDING
 
-__all__ = ("Measured", "ServerProcess")
+__all__ = ("TESTS", "Measured", "ServerProcess")
 
-_TESTS = Path(__file__).resolve().parents[1]
+TESTS = Path(__file__).resolve().parents[1]
 if sys.platform == "win32":
     _TICK, _LAST = 100, signal.SIGTERM
 else:
@@ -54,7 +55,7 @@ class ServerProcess:
 
     def __enter__(self) -> Self:
         """Start it, and wait until it listens."""
-        path = os.pathsep.join(filter(None, (str(_TESTS), os.environ.get("PYTHONPATH"))))
+        path = os.pathsep.join(filter(None, (str(TESTS), os.environ.get("PYTHONPATH"))))
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.servers", self.name],
             env={**os.environ, "PYTHONPATH": path},
@@ -98,14 +99,19 @@ class ServerProcess:
 
     def cpu_seconds(self) -> float:
         """
-        User and system time of the process, by its clock, and of the children that it has reaped, in ticks.
+        User and system time of the process and of those that serve beside it, by their clocks, and of the children
+        that it has reaped, in ticks.
 
-        The clock's number is what clock_getcpuclockid(3) returns; the children's are proc(5), stat, 16 and 17.
+        A clock's number is what clock_getcpuclockid(3) returns; the children's are proc(5), stat, 16 and 17.
         """
         if sys.platform == "win32":
             raise NotImplementedError
-        children = sum(int(ticks) for ticks in _stat(self.pid)[13:15]) / _TICK
-        return time.clock_gettime(~self.pid << 3 | 2) + children
+        reaped = sum(int(ticks) for ticks in _stat(self.pid)[13:15]) / _TICK
+        return sum(map(_clock, (self.pid, *self._standing()))) + reaped
+
+    def _standing(self) -> list[int]:
+        """Return the processes that serve as long as it does."""
+        return _children_of(self.pid) if self.name in STANDING else []
 
     def measured(self, run: Callable[[], Outcome]) -> "Measured":
         """Let *run* load it, and look at its CPU time before and after."""
@@ -130,7 +136,7 @@ class ServerProcess:
         """
         time.sleep(0.05)  # the last replies were sent before the last threads ended
         until = time.monotonic() + 3.0
-        while _has_children(self.pid):
+        while len(_children_of(self.pid)) != STANDING.get(self.name, 0):
             if time.monotonic() > until:
                 raise BenchmarkError(f"{self.name} does not reap its children")
             time.sleep(0.05)
@@ -149,7 +155,14 @@ def _stat(pid: int | str) -> list[str]:
     return Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()
 
 
-def _has_children(pid: int) -> bool:
+def _clock(pid: int) -> float:
+    if sys.platform == "win32":
+        raise NotImplementedError
+    return time.clock_gettime(~pid << 3 | 2)
+
+
+def _children_of(pid: int) -> list[int]:
+    found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
@@ -157,5 +170,5 @@ def _has_children(pid: int) -> bool:
             except (FileNotFoundError, ProcessLookupError):
                 continue  # it has ended meanwhile
             if parent == pid:
-                return True
-    return False
+                found.append(int(entry.name))
+    return found

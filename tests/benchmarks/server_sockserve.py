@@ -12,6 +12,7 @@ from sockserve import (
     InetAddress,
     Lines,
     MessageHandler,
+    PreforkStrategy,
     SelectorStrategy,
     Server,
     StreamRequestHandler,
@@ -23,7 +24,8 @@ from sockserve import (
 )
 from sockserve.abc import DatagramRequest, Handler, Strategy
 
-from .answers import EACH, PONG, REQUEST_SIZE, Hello, dns_reply
+from .answers import EACH, PONG, REQUEST_SIZE, Hello, compute, dns_reply
+from .servers import STANDING
 
 __all__ = ("datagrams", "streams")
 
@@ -55,6 +57,17 @@ class Kept(BaseRequestHandler[socket.socket, InetAddress]):
     def handle(self) -> None:
         receive, send = self.request.recv, self.request.sendall
         while data := receive(REQUEST_SIZE):
+            send(PONG * data.count(EACH))
+
+
+class Busy(BaseRequestHandler[socket.socket, InetAddress]):
+    """As `Kept`, but that it computes before each reply."""
+
+    @override
+    def handle(self) -> None:
+        receive, send = self.request.recv, self.request.sendall
+        while data := receive(REQUEST_SIZE):
+            compute()
             send(PONG * data.count(EACH))
 
 
@@ -91,6 +104,7 @@ class PongLines(MessageHandler):
 _HANDLERS: dict[str, Handler[socket.socket, InetAddress]] = {
     "once": Pong,
     "kept": Kept,
+    "busy": Busy,
     "lines": PongFiles,
     "http": Hello,
     "messages": Pongs,
@@ -109,6 +123,8 @@ _STRATEGIES: dict[str, Callable[[], Strategy]] = {
     "fork": ForkStrategy,
     "fork-many": lambda: ForkStrategy(max_children=100),
     "selector": SelectorStrategy,
+    "prefork": lambda: PreforkStrategy(workers=STANDING["sockserve-prefork-once"]),
+    "prefork-selector": lambda: PreforkStrategy(SelectorStrategy(), workers=STANDING["sockserve-prefork-busy"]),
 }
 
 

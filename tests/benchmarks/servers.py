@@ -12,7 +12,7 @@ import shutil
 import sys
 from typing import Protocol, cast
 
-__all__ = ("SERVERS", "Served", "lacking", "make_server")
+__all__ = ("SERVERS", "STANDING", "Served", "lacking", "make_server")
 
 #: Name → module, function, its arguments. One more server: a module beside this one, a row here. The field's are
 #: named by contestant and kind of load (see field/contestants.py).
@@ -71,6 +71,9 @@ SERVERS: dict[str, tuple[str, ...]] = {
     "sockserve-pool-tls": ("server_tls", "pool"),
     "sockserve-fork-once": ("server_sockserve", "streams", "fork", "once"),
     "sockserve-fork-kept": ("server_sockserve", "streams", "fork-many", "kept"),
+    "sockserve-prefork-once": ("server_sockserve", "streams", "prefork", "once"),
+    "sockserve-prefork-busy": ("server_sockserve", "streams", "prefork-selector", "busy"),
+    "sockserve-selector-busy": ("server_sockserve", "streams", "selector", "busy"),
     "sockserve-selector-once": ("server_sockserve", "streams", "selector", "once"),
     "sockserve-selector-kept": ("server_sockserve", "streams", "selector", "kept"),
     "sockserve-selector-lines": ("server_sockserve", "streams", "selector", "lines"),
@@ -84,6 +87,9 @@ SERVERS: dict[str, tuple[str, ...]] = {
     "sockserve-messages-kept": ("server_sockserve", "streams", "selector", "messages"),
     "sockserve-messages-lines": ("server_sockserve", "streams", "selector", "message-lines"),
 }
+
+#: Those that have so many processes all the time: nobody waits for the ends of these.
+STANDING: dict[str, int] = {"sockserve-prefork-once": 8, "sockserve-prefork-busy": 2}
 
 #: How a server's name begins → the module that it needs and the project does not.
 _MODULES = {"gevent": "gevent", "uvloop": "uvloop", "trio": "trio", "twisted": "twisted"}

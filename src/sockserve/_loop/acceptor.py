@@ -5,7 +5,7 @@ from typing import Generic, TypeVar
 
 import attrs
 
-from ..abc import EXCLUSIVE, READ, Arrival, Core, Listener, Runner, Timer
+from ..abc import READ, Arrival, Core, Listener, Runner, Timer
 from ..errors import ArrivalRefused
 from ..events import AcceptFailed, AcceptPaused, AcceptResumed
 from .accept_errors import PAUSE_SECONDS, AcceptAction, action_for
@@ -41,8 +41,6 @@ class Acceptor(Generic[R, A]):
         refused: Called for what the listener has turned away: a datagram that was too long, for one.
         before_batch: Called before every batch, with the time.
         after_batch: Called after every batch; None for nothing.
-        shared: Other processes accept from the same socket: take one arrival a wake-up, and let them be woken for
-            the next.
     """
 
     loop: EventLoop
@@ -53,7 +51,6 @@ class Acceptor(Generic[R, A]):
     refused: Callable[[ArrivalRefused], None]
     before_batch: Callable[[float], object]
     after_batch: Callable[[], object] | None
-    shared: bool = False
     _fd: int = attrs.field(init=False, default=-1)
     _attached: bool = attrs.field(init=False, default=False)
     _timer: Timer | None = attrs.field(init=False, default=None)
@@ -75,27 +72,13 @@ class Acceptor(Generic[R, A]):
         Accept nothing more; the kernel goes on queueing.
 
         Args:
-            last: Take one more arrival, if there is one. Where a listener is shared, the kernel wakes one process
-                for each: who leaves may have been woken for one that nobody else will look for.
+            last: Others accept from the same socket, and go on: see `SharedAcceptor`.
         """
-        watched = self._fd >= 0
         self._attached = False
         self._look_away()
         if self._timer is not None:
             self._timer.cancel()
         self._calm_from(None)
-        if last and watched and self.shared:
-            self._take_last()
-
-    def _take_last(self) -> None:
-        try:
-            arrival = self.listener.accept()
-        except ArrivalRefused as error:
-            self.refused(error)
-        except OSError:
-            pass  # nothing, or nothing that can be had now
-        else:
-            self.admit(self.runner, arrival)
 
     def _look_away(self) -> None:
         if self._fd >= 0:
@@ -115,11 +98,10 @@ class Acceptor(Generic[R, A]):
         if fd < 0:
             return  # closed, by a signal handler in this thread for instance: the loop is about to be left
         self._fd = fd
-        self._watch()
+        self._watch(READ)
 
-    def _watch(self) -> None:
-        callback = self._accept_batch if self.after_batch is None else self._on_ready
-        self.loop.watch(self._fd, callback, READ | EXCLUSIVE if self.shared else READ)
+    def _watch(self, mask: int) -> None:
+        self.loop.watch(self._fd, self._accept_batch if self.after_batch is None else self._on_ready, mask)
 
     def _on_ready(self, mask: int) -> None:
         try:
@@ -138,10 +120,7 @@ class Acceptor(Generic[R, A]):
         timers = loop.timers.heap
         self.before_batch(loop.time())
         most = BATCH
-        if self.shared:
-            most = 1
-            self._queue_up()
-        elif self._skip:
+        if self._skip:
             self._skip -= 1
             most = 1
         for taken in range(most):
@@ -174,16 +153,6 @@ class Acceptor(Generic[R, A]):
         if self._starved:
             self._recovered()
 
-    def _queue_up(self) -> None:
-        """
-        Be the last to be woken for the next arrival.
-
-        The kernel goes through those who wait for a socket in the order in which they came, and EPOLLEXCLUSIVE
-        makes it stop at the first that is idle: always the same one, where connections are kept and come slowly.
-        """
-        self.loop.unwatch(self._fd)
-        self._watch()
-
     def _failed(self, error: OSError) -> bool:
         """Do what the table says; whether to go on with the batch."""
         if not self._attached:
@@ -197,15 +166,19 @@ class Acceptor(Generic[R, A]):
             if self.core.wants(AcceptFailed):
                 self.core.emit(AcceptFailed(server_address=self.core.address, error=error))
             return True
-        self._look_away()
-        retry_at = self.loop.time() + PAUSE_SECONDS
-        self._timer = self.loop.call_at(retry_at, self._go_on)
-        self._calm_from(retry_at)
+        self._calm_from(self._look_away_for(PAUSE_SECONDS))
         if not self._starved:
             self._starved = True
             if self.core.wants(AcceptPaused):
                 self.core.emit(AcceptPaused(server_address=self.core.address, error=error, seconds=PAUSE_SECONDS))
         return False
+
+    def _look_away_for(self, seconds: float) -> float:
+        """Go on after so many seconds; return when that is."""
+        self._look_away()
+        again = self.loop.time() + seconds
+        self._timer = self.loop.call_at(again, self._go_on)
+        return again
 
     def _calm_from(self, when: float | None) -> None:
         """

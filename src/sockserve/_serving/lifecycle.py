@@ -153,7 +153,7 @@ class Lifecycle(Generic[R, A]):
         attendant: bool = False,
         limit: int | None = None,
         deadline: float | None = None,
-        shared: bool = False,
+        yields: Callable[[], bool] | None = None,
     ) -> Service[R, A]:
         """Begin a period on *loop*; `Service.leave` ends it."""
         with self._lock:
@@ -181,7 +181,7 @@ class Lifecycle(Generic[R, A]):
                 attendant=attendant,
                 limit=limit,
                 deadline=deadline,
-                shared=shared,
+                yields=yields,
             )
             return service
 

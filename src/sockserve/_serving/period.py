@@ -1,6 +1,7 @@
 """One time of serving: servers on one loop, from the first accept until all have been left."""
 
 import contextlib
+import functools
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, TypeVar
@@ -9,6 +10,7 @@ import attrs
 
 from .._loop.acceptor import Acceptor
 from .._loop.loop import EventLoop
+from .._loop.sharing import SharedAcceptor
 from ..abc import Arrival, LoopRunner, Runner, Supervisor, Timer
 from ..abc._arrival import AnyArrival
 from ..events import Drained, Draining
@@ -44,7 +46,8 @@ class Service(Generic[R, A]):
         attendant: Whether it is left when no other is served any more.
         limit: Requests to accept, then leave; None for no limit.
         deadline: On the loop's clock: when to leave; None for never.
-        shared: Other processes accept from the same sockets.
+        yields: Other processes accept from the same sockets: whether the next arrival is to be left to them, for a
+            moment. None: no other does.
     """
 
     number: int
@@ -58,7 +61,7 @@ class Service(Generic[R, A]):
     attendant: bool = False
     limit: int | None = None
     deadline: float | None = None
-    shared: bool = False
+    yields: Callable[[], bool] | None = None
     thread: int = attrs.field(init=False, factory=threading.get_ident)
     left: threading.Event = attrs.field(init=False, factory=threading.Event)
     expired: bool = attrs.field(init=False, default=False)
@@ -83,8 +86,9 @@ class Service(Generic[R, A]):
         # Called for each request: where none are counted, without a detour.
         counts = self.limit is not None
         runner = self.core.admission.enter(self.loop, self.runner)
+        accepting = Acceptor if self.yields is None else functools.partial(SharedAcceptor, yields=self.yields)
         for listener in self.core.listeners:
-            acceptor = Acceptor(
+            acceptor = accepting(
                 loop=self.loop,
                 core=self.core,
                 listener=listener,
@@ -93,7 +97,6 @@ class Service(Generic[R, A]):
                 refused=self.core.turned_away,
                 before_batch=self.core.ask_observer,
                 after_batch=self.service_actions,
-                shared=self.shared,
             )
             acceptor.attach()
             self._acceptors.append(acceptor)

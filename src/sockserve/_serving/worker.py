@@ -25,7 +25,10 @@ def serve_as_worker(life: AnyLifecycle, inner: Strategy, workplace: Workplace) -
     """See `sockserve.abc.Core.serve`. In the main thread of its process."""
     parent = life.become_worker(inner, workplace)
     service = life.begin(
-        life.loop, service_actions=parent.service_actions, poll_interval=parent.poll_interval, shared=True
+        life.loop,
+        service_actions=parent.service_actions,
+        poll_interval=parent.poll_interval,
+        yields=workplace.yields,
     )
     worker = _Worker(life, service, workplace.overseer)
     worker.hear()

@@ -8,13 +8,14 @@ records is what the server has served, by those who have ended too.
 
 import mmap
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from ..stats import Stats
 
 __all__ = ("Board", "Record")
 
-_ACCEPTED, _FINISHED, _FAILED, _REFUSED, _FIELDS = range(5)
+#: The last says whether the worker accepts, and is written by the supervisor.
+_ACCEPTED, _FINISHED, _FAILED, _REFUSED, _OPEN, _FIELDS = range(6)
 _BYTES = 8
 
 
@@ -41,6 +42,7 @@ class Board:
         """Let another worker have it. What was in flight in the one that has ended has failed."""
         counts, base = record.counts, record.base
         counts[base + _FAILED] = counts[base + _ACCEPTED] - counts[base + _FINISHED]
+        record.open(accepts=False)
         self._free.append(base // _FIELDS)
 
     def total(self) -> Stats:
@@ -77,6 +79,24 @@ class Record:
         if most is not None:
             self._left = most - int.from_bytes(os.urandom(4)) % (most // 10 + 1)
             self._retire = retire
+
+    def open(self, *, accepts: bool) -> None:
+        """Say whether the worker accepts. The supervisor only."""
+        self.counts[self.base + _OPEN] = accepts
+
+    @property
+    def active(self) -> int:
+        """How many requests it has in flight."""
+        counts, base = self.counts, self.base
+        return counts[base + _ACCEPTED] - counts[base + _FINISHED] - counts[base + _FAILED]
+
+    def siblings(self) -> Iterator[tuple[int, int]]:
+        """For each other worker that accepts: how many requests it has accepted, and has in flight."""
+        counts = self.counts.tolist()
+        for base in range(0, len(counts), _FIELDS):
+            if counts[base + _OPEN] and base != self.base:
+                accepted, finished, failed = counts[base : base + _REFUSED]
+                yield accepted, accepted - finished - failed
 
     def accepted(self) -> None:
         """See `sockserve.abc.Tally.accepted`."""

@@ -17,6 +17,7 @@ from ..strategies._children import Child, Children, Pipe
 from ..strategies._forks import ThreadsReport, flush, may_have_threads
 from .board import Board
 from .link import Link, WorkerLink
+from .share import Share
 from .turns import Turns, needs_turns
 from .worker import FOR_WORKERS, Post, Worker, work
 
@@ -138,6 +139,7 @@ class Staff:
             entrance=listener if self._turns is None else self._turns.at(listener),
             tally=worker.record,
             totals=self.totals,
+            yields=None if self.options.reuse_port else Share(worker.record).yields,
             overseer=link,
         )
 

@@ -184,6 +184,7 @@ class SupervisingRunner:
 
     def _serves(self, worker: Worker) -> None:
         worker.since = self.loop.time()
+        worker.record.open(accepts=not worker.leaving)
         self._failures = 0
         slot = self._slots[worker.number]
         if self.core.wants(WorkerStarted):
@@ -208,6 +209,7 @@ class SupervisingRunner:
         """Somebody has told it to end, and not us: its place is filled at once."""
         if not worker.leaving:
             worker.leaving = True
+            worker.record.open(accepts=False)
             self._staff.see_off(worker, self.options.grace)
             self._slots[worker.number].vacate(worker)
             self._fill()

@@ -55,8 +55,9 @@ class Worker:
         self.theirs.close()
 
     def order(self, order: Order, grace: float = 0.0) -> None:
-        """Tell it what to do."""
+        """Tell it what to do: each of these means that it accepts no more."""
         self.leaving = True
+        self.record.open(accepts=False)
         self.link.order(order, grace)
 
     def close(self) -> None:
@@ -75,6 +76,7 @@ class Post:
     entrance: Listener[object, object]
     tally: Record
     totals: Callable[[], Stats]
+    yields: Callable[[], bool] | None
     overseer: Overseer
 
 

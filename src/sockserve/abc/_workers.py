@@ -143,6 +143,11 @@ class Workplace(Protocol):
         ...
 
     @property
+    def yields(self) -> Callable[[], bool] | None:
+        """Whether the next arrival is to be left to others, for a moment. None: no other accepts from this."""
+        ...
+
+    @property
     def overseer(self) -> Overseer:
         """Whom it obeys."""
         ...
