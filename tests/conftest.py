@@ -29,17 +29,23 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 @pytest.fixture(autouse=True)
 def nothing_left_behind() -> Iterator[None]:
     """No test leaves a thread, a descriptor or a child process."""
-    threads, descriptors = set(threading.enumerate()), _descriptors()
+    threads, descriptors = _threads(), _descriptors()
     yield
     gc.collect()
-    for thread in set(threading.enumerate()) - threads:
+    for thread in _threads() - threads:
         if thread.daemon and thread.name == "sockserve-request":
             thread.join(FAILSAFE)  # nobody waits for daemonic ones, by their definition: but they do end
-    assert set(threading.enumerate()) - threads == set(), "threads left behind"
+    assert _threads() - threads == set(), "threads left behind"
     assert _descriptors() - descriptors == set(), "descriptors left behind"
     with pytest.raises(ChildProcessError):  # this process has no child at all
         os.waitpid(-1, os.WNOHANG)
     gc.freeze()  # what is alive now need not be looked through after each later test: half of the suite's time
+
+
+def _threads() -> set[threading.Thread]:
+    gc.freeze()  # what is alive now is not looked through after each later test: half of the suite's time
+    running = sys._current_frames()
+    return {thread for thread in threading.enumerate() if thread.ident in running}
 
 
 def _descriptors() -> set[tuple[str, str]]:

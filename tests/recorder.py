@@ -8,10 +8,12 @@ from typing import Any, Self
 
 import attrs
 
+from sockserve import PreforkStrategy
+from sockserve.abc import Strategy
 from sockserve.events import Event, WorkerStarted
 
 #: Seconds until a test that waits for what does not come is given up: a failsafe, never a wait.
-FAILSAFE = 10.0
+FAILSAFE = 30.0
 
 
 class Recorder:
@@ -55,6 +57,11 @@ class Recorder:
         subprocess.Popen waits for the program's start.
         """
         return [self.wait_for(WorkerStarted)["pid"] for _ in range(count)]
+
+    def wait_for_staff(self, strategy: Strategy) -> None:
+        """The same for all workers of a strategy that has some."""
+        if isinstance(strategy, PreforkStrategy):
+            self.wait_for_workers(strategy.workers)
 
     @staticmethod
     def pid_of(record: dict[str, Any]) -> int:

@@ -434,7 +434,7 @@ def test_help_and_version_are_answers(capsys: Any) -> None:
     assert err == ""
     assert f"sockserve {__version__}" in out
     assert "--deadline-handshake VALUE" in out
-    assert "TLS handshake, all of it" in " ".join(out.split())
+    assert "a TLS handshake, all of both" in " ".join(out.split())
 
 
 def test_the_list_has_every_part_with_its_options(capsys: Any) -> None:

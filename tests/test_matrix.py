@@ -375,6 +375,7 @@ def test_a_peer_that_vanishes_is_no_failure(
         stream_kind.transport(folder) as transport,
         Server(transport, strategy, handler, observer=recorder).running() as server,
     ):
+        recorder.wait_for_staff(strategy)
         with stream_kind.client(server.address, folder):
             peer = (*stream_kind.target(server.address), stream_kind.tls)
         subprocess.run([sys.executable, "-c", _VANISH, repr(peer)], check=True, timeout=FAILSAFE)
