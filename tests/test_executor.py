@@ -1,15 +1,19 @@
 """Messages that an executor answers: order, places, failures, ends. By an executor whose tasks the test runs."""
 
+import array
 import contextlib
+import fcntl
 import functools
-import itertools
 import os
 import queue
 import socket
+import ssl
 import sys
+import termios
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -30,6 +34,7 @@ from sockserve import (
     Server,
     SyncStrategy,
     TcpTransport,
+    TlsTransport,
     UdpTransport,
     UnixDatagramTransport,
     UnixStreamTransport,
@@ -37,9 +42,10 @@ from sockserve import (
 from sockserve._executing import parcels
 from sockserve._executing.desk import Desk
 from sockserve._executing.parcels import Parcel
-from sockserve.events import Finished, HandlerFailed, HandlerSlow, PeerGone, TaskLost
+from sockserve.events import Drained, Finished, HandlerFailed, HandlerSlow, PeerGone, TaskLost
 from sockserve.socketserver import TCPServer, mixin_for
 from table_kit import FakeLoop, reset
+from tls_kit import server_context
 
 assert sys.platform != "win32"  # the suite needs POSIX; see CONTRIBUTING.md
 
@@ -116,6 +122,14 @@ def until(condition: Callable[[], bool]) -> None:
     raise AssertionError("it has not become so")
 
 
+def ended(client: socket.socket) -> bool:
+    """Whether the server has closed: by its end, or a reset where it had not read what was sent."""
+    try:
+        return client.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
 def states(server: Server[Any, Any]) -> list[tuple[str, str]]:
     return sorted((row.state, row.waiting_for) for row in server.rows())
 
@@ -127,8 +141,9 @@ def test_messages_of_a_connection_are_answered_one_at_a_time_in_order() -> None:
     """The next is handed over when the reply to the one before has been sent; others do not wait for it."""
     executor = ByHand()
     with serving(executor) as server, client_of(server) as client, client_of(server) as other:
-        client.sendall(b"one\ntwo\nthree\n")
+        client.sendall(b"one\ntwo\n")
         first = executor.next()
+        client.sendall(b"three\n")  # another read, when those before are answered
         other.sendall(b"other\n")
         executor.next().run()
         assert receive(other, 6) == b"OTHER\n"
@@ -197,6 +212,54 @@ def test_no_more_tasks_than_outstanding_and_nobody_is_read_from_or_accepted_mean
                 taken.append(executor.next())
         assert taken[0].message == b"x"  # of the flood: accepted, and read, in the end
         assert server.stats.accepted == 5
+
+
+def test_what_waits_for_a_place_is_not_read(folder: Path) -> None:
+    """It stays in the kernel, whose buffer a client fills and no more."""
+    executor = ByHand()
+    with serving(executor, transport=UnixStreamTransport(folder / "s"), outstanding=1) as server:
+        with socket.socket(socket.AF_UNIX) as first, socket.socket(socket.AF_UNIX) as second:
+            for client in (first, second):
+                client.settimeout(FAILSAFE)
+                client.connect(str(server.address))
+            first.sendall(b"1\n")
+            task = executor.next()
+            second.sendall(b"2\n")
+            until(lambda: ("WAITING", "turn") in states(server))
+            assert unread(second) > 0
+            task.run()
+            executor.next().run()
+            assert receive(first, 2) + receive(second, 2) == b"1\n2\n"
+            assert unread(second) == 0
+
+
+def unread(client: socket.socket) -> int:
+    """Return what the peer of a Unix socket has not read yet, as the kernel accounts for it."""
+    return int(array.array("i", fcntl.ioctl(client, termios.TIOCOUTQ, bytes(4)))[0])
+
+
+def test_requests_under_tls_take_places_too() -> None:
+    """They wait for them with a stack; who has waited longest comes first."""
+    executor = ByHand()
+    transport = TlsTransport(TCP, server_context())
+    with serving(executor, transport=transport, outstanding=1) as server, contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(trusting().wrap_socket(client_of(server))) for _ in range(3)]
+        for number, client in enumerate(clients):
+            client.sendall(b"%d\n" % number)
+            until(lambda number=number: states(server).count(("WAITING", "wake-up")) == number + 1)  # type: ignore[misc]
+        task = executor.next()
+        for number, client in enumerate(clients):
+            assert executor.tasks.empty()
+            task.run()
+            assert receive(client, 2) == b"%d\n" % number
+            if number < 2:
+                task = executor.next()
+
+
+def trusting() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
 
 
 def test_a_pipelining_client_does_not_keep_the_only_place() -> None:
@@ -356,16 +419,19 @@ def test_a_reply_that_has_no_end_is_given_up(recorder: Recorder, monkeypatch: py
     closed = []
 
     def respond(self: Any, message: bytes) -> Iterator[bytes]:
+        given = 0
         try:
-            yield from itertools.repeat(b"")
+            while True:
+                given += 1
+                yield b""
         finally:
-            closed.append(True)
+            closed.append(given)
 
     with ThreadPoolExecutor(1) as executor, serving(executor, answering(respond), recorder) as server:
         with client_of(server) as client:
             client.sendall(b"x\n")
             assert "gave more than 1000 bytes" in recorder.wait_for(HandlerFailed)["error"]
-            assert closed == [True]
+            assert closed[0] < 100
 
 
 def test_who_holds_the_loop_is_reported(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -457,6 +523,32 @@ def test_a_grace_is_for_what_is_outstanding(transport: Any) -> None:
     assert (server.stats.finished, server.stats.failed) == (1, 0)
 
 
+@pytest.mark.parametrize("way", ["stream", "tls", "datagrams"])
+def test_at_the_end_of_the_grace_nobody_waits_any_more(way: str, recorder: Recorder) -> None:
+    """A task that does not end holds neither its client nor the server."""
+    executor = ByHand()
+    transport: Any = {"stream": TCP, "tls": TlsTransport(TCP, server_context()), "datagrams": UDP}[way]
+    with Server(transport, ExecutorStrategy(executor), Shout, observer=recorder) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        with socket.socket(type=socket.SOCK_DGRAM if way == "datagrams" else socket.SOCK_STREAM) as client:
+            client.settimeout(FAILSAFE)
+            client.connect(server.address)
+            with trusting().wrap_socket(client) if way == "tls" else contextlib.nullcontext(client) as speaking:
+                speaking.sendall(b"x\n")
+                task = executor.next()
+                assert task.future.set_running_or_notify_cancel()
+                server.shutdown(grace=0.01)
+                thread.join(FAILSAFE)
+                assert not thread.is_alive()
+                assert recorder.wait_for(Drained)["aborted"] == 1
+                assert recorder.wait_for(Finished)["ok"] is True
+                if way != "datagrams":
+                    assert ended(speaking)
+        task.future.set_result(task.call())
+    assert (server.stats.active, server.stats.failed) == (0, 0)
+
+
 @pytest.mark.parametrize("transport", [TCP, UDP], ids=["stream", "datagrams"])
 def test_without_a_grace_tasks_are_cancelled_and_those_that_run_are_not_heard(transport: Any) -> None:
     """Nothing of them is left: a server that serves again has all its places, once they have ended."""
@@ -467,21 +559,27 @@ def test_without_a_grace_tasks_are_cancelled_and_those_that_run_are_not_heard(tr
             with contextlib.ExitStack() as stack:
                 thread = threading.Thread(target=server.serve_forever)
                 thread.start()
-                clients = []
-                for _ in range(2):
-                    clients.append(stack.enter_context(socket.socket(type=kind)))
-                    clients[-1].settimeout(FAILSAFE)
-                    clients[-1].connect(server.address)
-                    clients[-1].sendall(b"x\n")
+                clients = [
+                    stack.enter_context(socket.socket(type=kind)) for _ in range(3 if transport is TCP else 2)
+                ]
+                for client in clients:
+                    client.settimeout(FAILSAFE)
+                    client.connect(server.address)
+                if transport is TCP:
+                    until(lambda: len(server.rows()) == 3)  # of which one waits for its turn
+                for client in clients:
+                    client.sendall(b"x\n")
                 running, pending = executor.next(), executor.next()
                 assert running.future.set_running_or_notify_cancel()
+                if transport is TCP:
+                    until(lambda: ("WAITING", "turn") in states(server))
                 server.shutdown()
                 thread.join(FAILSAFE)
                 assert pending.future.cancelled()
                 running.future.set_result(running.call())
                 assert server.rows() == []
                 if transport is TCP:
-                    assert [client.recv(1) for client in clients] == [b"", b""]
+                    assert [ended(client) for client in clients] == [True] * 3
     assert server.stats.active == 0
 
 

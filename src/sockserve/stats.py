@@ -22,8 +22,8 @@ class RowInfo:
         state: "RUNNING": its handler has the thread, or a thread or process of its own. "READING", "WRITING",
             "WAITING": it is parked, see *waiting_for*. "READY": it goes on in its turn. "ABORTING": it was told to
             end.
-        waiting_for: "readable", "writable", "wake-up" or "turn"; empty where it waits for nothing, or the strategy
-            does not know.
+        waiting_for: "readable", "writable", "wake-up", "turn" or "task", which an executor has; empty where it
+            waits for nothing, or the strategy does not know.
         deadline: When it stops waiting, on `time.monotonic`'s clock; None: never.
         since: When it began to wait, or to run, on the same clock; None where the strategy does not keep it and
             requests are not timed (`Server.measure`).

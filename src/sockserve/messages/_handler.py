@@ -42,7 +42,8 @@ class MessageHandler(Generic[AddressT]):
     own.
 
     Making one does nothing but store the arguments: the server calls it then. A subclass with an ``__init__`` of
-    its own calls this one.
+    its own calls this one. Under `ExecutorStrategy` one is made for each message besides, in a worker, and answers
+    that: there ``request`` and ``server`` are None.
 
     Args:
         request: The connected socket, or for datagrams the pair (bytes, socket to answer through). The server
@@ -101,8 +102,9 @@ class MessageHandler(Generic[AddressT]):
         Send the message *data*, which nobody asked for: from any thread, whole, between other messages.
 
         Called while `respond` runs, by the same thread, it comes before the reply. Where a connection has a thread
-        of its own, it waits until the system has taken the message. Under `SelectorStrategy` it never waits: what
-        the peer does not read is kept, up to 1 MiB.
+        of its own, it waits until the system has taken the message. Under `SelectorStrategy` and
+        `ExecutorStrategy` it never waits: what the peer does not read is kept, up to 1 MiB. What an executor's
+        worker sends goes with its reply.
 
         Returns:
             Whether it was taken. If not, the peer has gone, or does not read. What a peer that has gone was still
