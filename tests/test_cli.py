@@ -18,7 +18,7 @@ from trustme import KeyType
 import sockserve
 from kinds import receive
 from recorder import FAILSAFE
-from sockserve import __version__, demo
+from sockserve import Deadlines, Limits, __version__, demo
 from sockserve._serving import lifecycle
 from sockserve.cli import _listeners, _stopping, main
 from tls_kit import NAME, authority, client_context
@@ -342,6 +342,21 @@ def test_a_failing_handler_is_logged_and_the_next_is_served(
     assert "INFO" not in said
 
 
+def test_limits_and_deadlines_are_those_of_the_classes(app: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each field is an option, and each server has them."""
+    composed: list[Any] = []
+
+    def note(servers: Any, *_: object) -> int:
+        composed.extend(servers)
+        return 0
+
+    monkeypatch.setattr("sockserve.cli._serve._serve", note)
+    bounds = ["--limit-connections", "7", "--limit-overload", r"busy\n", "--deadline-handshake", "none"]
+    assert serve("--tcp", "127.0.0.1:0", "--tcp", "[::1]:0", *bounds) == 0
+    assert [server.limits for server in composed] == [Limits(connections=7, overload=b"busy\n")] * 2
+    assert [server.deadlines for server in composed] == [Deadlines(handshake=None)] * 2
+
+
 # Mistakes: one line, status 2.
 
 MISTAKES = [
@@ -371,6 +386,7 @@ MISTAKES = [
     (["serve", "H:Upper", "T", "--grace", "-1"], "--grace: seconds, not below 0, are meant, not '-1'"),
     (["serve", "H:Upper", "T", "--grace", "soon"], "--grace: seconds, not below 0, are meant, not 'soon'"),
     (["serve", "H:Upper", "T", "--log-format", "xml"], "--log-format: invalid choice: 'xml'"),
+    (["serve", "H:Upper", "T", "--limit-per-peer", "x"], "--limit-per-peer x: per_peer must be none or a whole"),
     (["serve", "H:Upper", "T", "--deadline-handshake", "x"], "--deadline-handshake x: handshake must be"),
     (
         ["serve", "H:Upper", "T", "--deadline-handshake", "-1"],

@@ -11,6 +11,7 @@ from .._named.parts import argument_docs, options_of
 from .._named.registry import STRATEGIES, TRANSPORTS, names, nearest
 from .._typing import override
 from ..deadlines import Deadlines
+from ..limits import Limits
 from ._status import StatusOptions, add_status_arguments
 from ._usage import UsageError
 
@@ -20,7 +21,7 @@ __all__ = ("Listen", "Parser", "ServeOptions", "add_serve_arguments", "serve_opt
 GRACE = 10.0
 
 #: Values whose fields are options, as ``--deadline-idle 60``: the prefix of each, and the class.
-VALUES: dict[str, type] = {"deadline": Deadlines}
+VALUES: dict[str, type] = {"limit": Limits, "deadline": Deadlines}
 
 
 @attrs.frozen
@@ -105,6 +106,9 @@ def add_serve_arguments(parser: argparse.ArgumentParser) -> None:
     tls = parser.add_argument_group("TLS, on every listener of connections but those with ,tls=false")
     tls.add_argument("--tls-cert", metavar="FILE", help="the certificate, and those that lead to its root (PEM)")
     tls.add_argument("--tls-key", metavar="FILE", help="its private key; left out: in the certificate's file")
+    _add_values(
+        parser.add_argument_group("how many requests at a time, on each listener; none: no limit"), "limit"
+    )
     _add_values(
         parser.add_argument_group("how long a connection may take, in seconds; none: no limit"), "deadline"
     )

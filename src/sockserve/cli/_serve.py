@@ -13,6 +13,7 @@ from .._named.references import resolve
 from ..abc import Handler, Strategy
 from ..deadlines import Deadlines
 from ..errors import CompositionError, ListenError, OptionError
+from ..limits import Limits
 from ..server import AnyServer, Server, serve
 from ._listeners import transports
 from ._options import VALUES, ServeOptions
@@ -94,12 +95,13 @@ def compose(options: ServeOptions) -> list[AnyServer]:
         raise UsageError("nowhere to listen: add, for example, --tcp 127.0.0.1:9000")
     strategy = _strategy(options)
     handler = _handler(options.handler)
+    limits = cast("Limits", _value("limit", options))
     deadlines = cast("Deadlines", _value("deadline", options))
     secure = securing(options.tls_cert, options.tls_key)
     made = [transport for listen in options.listen for transport in transports(listen, secure)]
     if secure is not None and not any(transport.stream for transport in made):
         raise UsageError("--tls-cert has nothing to secure: no listener brings connections")
-    return [Server(transport, strategy, handler, deadlines=deadlines) for transport in made]
+    return [Server(transport, strategy, handler, limits=limits, deadlines=deadlines) for transport in made]
 
 
 def _strategy(options: ServeOptions) -> Strategy:
