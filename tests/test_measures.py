@@ -22,7 +22,7 @@ from sockserve import (
     serve,
 )
 from sockserve._loop.loop import EventLoop
-from sockserve._serving.measures import BOUNDS, Histogram
+from sockserve._measuring.cells import BOUNDS, COUNT, TURNS, Histogram, distribution
 from sockserve._table.runner import TableRunner
 from sockserve.abc import Strategy
 from sockserve.events import Event, Finished, HandlerFailed, HandlerSlow
@@ -59,10 +59,11 @@ class Blind:
 
 def test_a_duration_belongs_to_the_class_whose_end_it_reaches() -> None:
     """As Prometheus has it: `le`, less or equal."""
-    histogram = Histogram()
+    cells = [0] * COUNT
+    histogram = Histogram(cells, TURNS)
     for seconds in (0.0, BOUNDS[0], BOUNDS[0] * 1.001, BOUNDS[-1], BOUNDS[-1] + 1):
         histogram.add(seconds)
-    found = histogram.distribution()
+    found = distribution(cells, TURNS)
     assert found.counts == (2, 1, *[0] * (len(BOUNDS) - 3), 1, 1)
     assert found.count == 5
     assert found.total == pytest.approx(2 * BOUNDS[-1] + 1 + 2.001 * BOUNDS[0])

@@ -21,7 +21,7 @@ from .events import Event
 if TYPE_CHECKING:
     import logging
 
-    from ._serving.measures import Measures
+    from ._measuring.measures import Measures
 
 __all__ = ("LogEvents", "Observer", "SelectiveObserver", "log_events")
 

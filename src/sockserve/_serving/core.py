@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 import attrs
 
+from .._measuring.measures import Measures
 from .._signals import SIG_IGN, signals
 from ..abc import Arrival, Conversation, Handler, Listener, Overseer, Runner, Strategy, Tally, Workplace
 from ..abc._arrival import AnyArrival
@@ -25,7 +26,6 @@ from ..messages._driving import Messages
 from ..observers import Emitter
 from ..stats import Stats
 from .admission import Admission
-from .measures import Measures
 from .reports import Reports
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ class ServerCore(Reports[R, A]):
     #: Where requests are counted besides here, and what is then the whole.
     tally: Tally | None = None
     totals: Callable[[], Stats] | None = None
+    measured: Callable[[], Sequence[int]] | None = None
     #: The process that serves. One that a handler has forked is not to go on in its place.
     pid: int = 0
     answer: Callable[..., object] = attrs.field(init=False)  # type: ignore[explicit-any]  # see Serving
@@ -123,10 +124,12 @@ class ServerCore(Reports[R, A]):
 
     def measure(self) -> Measures:
         """Return what is measured: from the first call on."""
-        if self.measures is None:
-            self.measures = self.emitter.measures = Measures()
-            self.tells_finished = True  # not only from the next batch on
-        return self.measures
+        return self.measures or self._measure_in(Measures())
+
+    def _measure_in(self, measures: Measures) -> Measures:
+        self.measures = self.emitter.measures = measures
+        self.tells_finished = True  # not only from the next batch on
+        return measures
 
     @property
     def answers_messages(self) -> bool:
@@ -143,7 +146,7 @@ class ServerCore(Reports[R, A]):
             counts = self.totals()
             self._accepted, self._failed, self._refused = counts.accepted, counts.failed, counts.refused
             self._accepted -= counts.active
-            self.tally = self.totals = None
+            self.tally = self.totals = self.measured = None
         self._lock = threading.RLock()
         self.measures = self.emitter.measures = None  # as the lock
         self._accepted -= len(self._jobs)
@@ -267,9 +270,11 @@ class ServerCore(Reports[R, A]):
         for leave in self.leave_in_child:
             leave()
 
-    def count_in(self, tally: Tally | None, totals: Callable[[], Stats], /) -> None:
-        """See `sockserve.abc.Core.count_in`."""
-        self.tally, self.totals = tally, totals
+    def count_in(
+        self, tally: Tally | None, totals: Callable[[], Stats], measured: Callable[[], Sequence[int]], /
+    ) -> None:
+        """See `sockserve.abc.WorkerCore.count_in`."""
+        self.tally, self.totals, self.measured = tally, totals, measured
 
     def serve(self, inner: Strategy, workplace: Workplace, /) -> None:
         """See `sockserve.abc.Core.serve`."""
@@ -281,8 +286,11 @@ class ServerCore(Reports[R, A]):
         signals.set_wakeup_fd(-1)
         assert self.leave_in_worker is not None
         self.leave_in_worker(workplace.listener)
+        measures = self.measures is not None
         self.forget_jobs()
         self.listeners = (cast("Listener[R, A]", workplace.entrance),)
-        self.count_in(workplace.tally, workplace.totals)
+        self.count_in(workplace.tally, workplace.totals, workplace.measured)
+        if measures:
+            self._measure_in(Measures(workplace.tally.cells))
         self.overseer = workplace.overseer
         self.relay = workplace.overseer.ask_to_stop

@@ -86,8 +86,11 @@ class Lifecycle(Generic[R, A]):
     def measure(self) -> Measurements:
         """See `Server.measure`."""
         measures = self.core.measure()
-        listener = self._listeners[0] if self.is_open else None
-        return measures.taken_with(self._work.runner, listener, at_limit=self.core.admission.at_limit)
+        listeners = self._listeners if self.is_open else ()
+        core = self.core
+        return measures.taken_with(
+            self._work.runner, listeners, at_limit=core.admission.at_limit, elsewhere=core.measured
+        )
 
     def open(self) -> None:
         """See `Server.listen`."""

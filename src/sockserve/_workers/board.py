@@ -8,8 +8,9 @@ records is what the server has served, by those who have ended too.
 
 import mmap
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
+from .._measuring.cells import COUNT
 from ..stats import Stats
 
 __all__ = ("Board", "Record")
@@ -31,12 +32,17 @@ class Board:
     """
 
     def __init__(self, records: int) -> None:
-        self.counts = memoryview(mmap.mmap(-1, records * _FIELDS * _BYTES)).cast("q")
+        self.counts = _shared(records * _FIELDS)
+        # By themselves: the counts are looked through for every arrival.
+        self._cells = _shared(records * COUNT)
         self._free = list(range(records))
 
     def take(self) -> "Record | None":
         """Get a record that no worker has; None where all are taken."""
-        return Record(self.counts, self._free.pop() * _FIELDS) if self._free else None
+        if not self._free:
+            return None
+        number = self._free.pop()
+        return Record(self.counts, number * _FIELDS, self._cells[number * COUNT : (number + 1) * COUNT])
 
     def give_back(self, record: "Record") -> None:
         """Let another worker have it. What was in flight in the one that has ended has failed."""
@@ -58,15 +64,33 @@ class Board:
             accepted += max(counts[base + _ACCEPTED], sum(ended))
         return Stats(accepted, accepted - finished - failed, finished, failed, refused)
 
+    def measured(self) -> Sequence[int]:
+        """Return the cells of all workers, added up. Any process and thread."""
+        cells = self._cells.tolist()
+        return [sum(cells[index::COUNT]) for index in range(COUNT)]
+
+
+def _shared(numbers: int) -> "memoryview[int]":
+    """Make so many numbers, all 0, that the processes forked from here on share."""
+    return memoryview(mmap.mmap(-1, numbers * _BYTES)).cast("q")
+
 
 class Record:
-    """What one worker counts. Implements `sockserve.abc.Tally`."""
+    """
+    What one worker counts. Implements `sockserve.abc.Tally`.
 
-    __slots__ = ("_left", "_retire", "base", "counts")
+    Attributes:
+        cells: See `sockserve.abc.Tally`.
+        before: What those have counted that had it before.
+    """
 
-    def __init__(self, counts: "memoryview[int]", base: int) -> None:
+    __slots__ = ("_left", "_retire", "base", "before", "cells", "counts")
+
+    def __init__(self, counts: "memoryview[int]", base: int, cells: "memoryview[int]") -> None:
         self.counts = counts
         self.base = base
+        self.cells = cells
+        self.before = counts[base : base + _OPEN].tolist()
         self._left = -1
         self._retire: Callable[[], object] | None = None
 
@@ -97,6 +121,15 @@ class Record:
             if counts[base + _OPEN] and base != self.base:
                 accepted, finished, failed = counts[base : base + _REFUSED]
                 yield accepted, accepted - finished - failed
+
+    def own(self) -> Stats:
+        """Return what this worker has counted. Any process and thread."""
+        counts, base, before = self.counts, self.base, self.before
+        finished = counts[base + _FINISHED] - before[_FINISHED]
+        failed = counts[base + _FAILED] - before[_FAILED]
+        refused = counts[base + _REFUSED] - before[_REFUSED]
+        accepted = max(counts[base + _ACCEPTED] - before[_ACCEPTED], finished + failed)  # read last: see above
+        return Stats(accepted, accepted - finished - failed, finished, failed, refused)
 
     def accepted(self) -> None:
         """See `sockserve.abc.Tally.accepted`."""

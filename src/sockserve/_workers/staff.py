@@ -5,7 +5,7 @@ import signal
 import socket
 import sys
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import attrs
@@ -80,6 +80,11 @@ class Staff:
         """What all of them have counted."""
         return self._board.total
 
+    @property
+    def measured(self) -> Callable[[], Sequence[int]]:
+        """The cells of all of them, added up."""
+        return self._board.measured
+
     def hire(self, number: int, listener: Listener[object, object]) -> Worker | None:
         """
         Start a worker for the slot *number*.
@@ -140,6 +145,7 @@ class Staff:
             tally=worker.record,
             totals=self.totals,
             yields=None if self.options.reuse_port else Share(worker.record).yields,
+            measured=self.measured,
             overseer=link,
         )
 

@@ -73,7 +73,7 @@ class SupervisingRunner:
     def __init__(self, options: "PreforkStrategy", loop: Loop, core: WorkerCore) -> None:
         self.options, self.loop, self.core = options, loop, core
         self._staff = Staff(options, loop, core, self._heard, self._ended)
-        core.count_in(None, self._staff.totals)
+        core.count_in(None, self._staff.totals, self._staff.measured)
         # One for each, or one for all.
         several = len(core.listeners) > 1
         self._slots = [Slot(number, core.listeners[number * several]) for number in range(options.workers)]

@@ -4,7 +4,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 import attrs
@@ -77,6 +77,7 @@ class Post:
     tally: Record
     totals: Callable[[], Stats]
     yields: Callable[[], bool] | None
+    measured: Callable[[], Sequence[int]]
     overseer: Overseer
 
 

@@ -26,7 +26,7 @@ from ._strategy import (
     TurningRunner,
 )
 from ._transport import Configure, Listener, SharingTransport, Transport
-from ._workers import Order, Overseer, Supervisor, Tally, WorkerCore, Workplace
+from ._workers import Cells, Order, Overseer, Supervisor, Tally, WorkerCore, Workplace
 
 __all__ = (
     "EDGE",
@@ -37,6 +37,7 @@ __all__ = (
     "WRITE",
     "Arrival",
     "BulkFraming",
+    "Cells",
     "CheckingStrategy",
     "Configure",
     "Conversation",

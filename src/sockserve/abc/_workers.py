@@ -8,11 +8,28 @@ from ..stats import Stats
 from ._strategy import Core, Runner, Strategy
 from ._transport import Listener
 
-__all__ = ("Order", "Overseer", "Supervisor", "Tally", "WorkerCore", "Workplace")
+__all__ = ("Cells", "Order", "Overseer", "Supervisor", "Tally", "WorkerCore", "Workplace")
+
+
+class Cells(Protocol):
+    """Numbers in a row."""
+
+    def __getitem__(self, index: int, /) -> int:
+        """Return one."""
+        ...
+
+    def __setitem__(self, index: int, value: int, /) -> None:
+        """Change one."""
+        ...
 
 
 class Tally(Protocol):
     """Where a server's requests are counted, besides in the process that has them."""
+
+    @property
+    def cells(self) -> Cells:
+        """Where what is measured is counted, if it is: none is ever set back."""
+        ...
 
     def accepted(self) -> None:
         """Count one that is handed to the strategy. The loop's thread only."""
@@ -148,6 +165,11 @@ class Workplace(Protocol):
         ...
 
     @property
+    def measured(self) -> Callable[[], Sequence[int]]:
+        """The cells of all workers, those of one kind added up."""
+        ...
+
+    @property
     def overseer(self) -> Overseer:
         """Whom it obeys."""
         ...
@@ -157,8 +179,13 @@ class Workplace(Protocol):
 class WorkerCore(Core, Protocol):
     """A server that can be served by processes of its strategy's. Those that are inherited from cannot."""
 
-    def count_in(self, tally: Tally | None, totals: Callable[[], Stats], /) -> None:
-        """Let the server's counts be *totals*, and count in *tally* too what happens in this process."""
+    def count_in(
+        self, tally: Tally | None, totals: Callable[[], Stats], measured: Callable[[], Sequence[int]], /
+    ) -> None:
+        """
+        Let the server's counts be *totals*, and count in *tally* too what happens in this process; *measured* are
+        the cells of all.
+        """
         ...
 
     def serve(self, inner: Strategy, workplace: Workplace, /) -> None:

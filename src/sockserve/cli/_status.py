@@ -7,7 +7,8 @@ import attrs
 
 from .._named.texts import inet_address
 from ..server import AnyServer
-from ..status import is_loopback, status_server
+from ..status import status_server
+from ..status._server import is_loopback
 from ._usage import UsageError
 
 __all__ = ("StatusOptions", "add_status_arguments", "status_servers")

@@ -1,5 +1,5 @@
 """A page that shows what servers are doing, served on their own loop."""
 
-from ._server import is_loopback, status_server
+from ._server import status_server
 
-__all__ = ("is_loopback", "status_server")
+__all__ = ("status_server",)
