@@ -1,6 +1,9 @@
 """What a server tells of itself: its state, how long its requests take, what happens, what the kernel holds."""
 
+import os
+import signal
 import socket
+import sys
 import threading
 from typing import Any
 
@@ -12,8 +15,10 @@ from recorder import FAILSAFE, Recorder
 from sockserve import (
     Distribution,
     ForkStrategy,
+    PreforkStrategy,
     SelectorStrategy,
     Server,
+    Stats,
     SyncStrategy,
     TcpTransport,
     ThreadPoolStrategy,
@@ -25,7 +30,9 @@ from sockserve._loop.loop import EventLoop
 from sockserve._measuring.cells import BOUNDS, COUNT, TURNS, Histogram, distribution
 from sockserve._table.runner import TableRunner
 from sockserve.abc import Strategy
-from sockserve.events import Event, Finished, HandlerFailed, HandlerSlow
+from sockserve.events import Event, Finished, HandlerFailed, HandlerSlow, WorkerReplaced, WorkerStarted
+
+assert sys.platform != "win32"  # the suite needs POSIX; see CONTRIBUTING.md
 
 TCP = TcpTransport(("127.0.0.1", 0))
 
@@ -291,3 +298,64 @@ def test_who_is_served_beside_others_may_be_stopped_alone() -> None:
         server.shutdown()
         thread.join(FAILSAFE)
         assert not thread.is_alive()
+
+
+# Several processes.
+
+
+def echo_pid(request: Any, client_address: Any, server: Any) -> None:
+    """Answer each line with the process, and what is measured there; fail at "fail"."""
+    with request.makefile("rb") as lines:
+        for line in lines:
+            if line == b"fail\n":
+                raise ValueError("on purpose")
+            request.sendall(b"%d %d\n" % (os.getpid(), server.measure().durations.count))
+
+
+@pytest.mark.parametrize("inner", [SyncStrategy(), SelectorStrategy()], ids=lambda each: type(each).__name__)
+def test_what_workers_measure_is_in_the_whole(inner: Strategy, recorder: Recorder) -> None:
+    """Durations, turns and events of all, those that have ended too, told in the parent and in each worker."""
+    server = Server(TCP, PreforkStrategy(inner, workers=2), echo_pid, observer=recorder)
+    server.measure()
+    pid = 0
+    with server.running():
+        for number in range(4):
+            with socket.create_connection(server.address, FAILSAFE) as client:
+                client.sendall(b"ask\n")
+                pid, seen = map(int, client.recv(100).split())
+                assert seen == number
+                client.sendall(b"fail\n")
+                assert client.recv(100) == b""
+            recorder.wait_for(Finished)
+        os.kill(pid, signal.SIGKILL)
+        recorder.wait_for(WorkerReplaced)
+        measured = server.measure()
+    assert measured.durations.count == 4
+    assert 0 < measured.durations.total < FAILSAFE
+    assert (measured.events["HandlerFailed"], measured.events["WorkerDied"]) == (4, 1)
+    assert (measured.turns is None) == (inner == SyncStrategy())
+    assert measured.full is False
+
+
+def test_the_processes_that_serve_are_told(recorder: Recorder) -> None:
+    """By their places, with what each has counted itself; under other strategies there are none."""
+    with Server(TCP, PreforkStrategy(workers=2), echo_pid, observer=recorder).running() as server:
+        started = {recorder.wait_for(WorkerStarted)["pid"] for _ in range(2)}
+        found = server.workers()
+        assert {worker.pid for worker in found} == started
+        assert [(worker.number, worker.state, worker.stats) for worker in found] == [
+            (0, "serving", Stats(0, 0, 0, 0, 0)),
+            (1, "serving", Stats(0, 0, 0, 0, 0)),
+        ]
+        assert all(worker.since is not None for worker in found)
+        with socket.create_connection(server.address, FAILSAFE) as client:
+            client.sendall(b"ask\n")
+            pid = int(client.recv(100).split()[0])
+            counts = {worker.pid: worker.stats for worker in server.workers()}
+            assert counts[pid] == Stats(1, 1, 0, 0, 0)
+        recorder.wait_for(Finished)
+        os.kill(pid, signal.SIGKILL)
+        recorder.wait_for(WorkerReplaced)
+        assert [worker.stats.accepted for worker in server.workers()] == [0, 0]
+    with Server(TCP, ThreadStrategy(), echo).running() as other:
+        assert other.workers() == []

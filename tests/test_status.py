@@ -3,10 +3,13 @@
 import contextlib
 import http.client
 import json
+import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,12 +21,13 @@ from hypothesis import strategies as st
 
 import sockserve.status
 from kinds import AF_UNIX, EchoLines, echo
-from recorder import FAILSAFE
+from recorder import FAILSAFE, Recorder
 from sockserve import (
     ForkStrategy,
     InetAddress,
     OptionError,
     OptionTypeError,
+    PreforkStrategy,
     RowInfo,
     SelectorStrategy,
     Server,
@@ -34,6 +38,7 @@ from sockserve import (
     UnixStreamTransport,
     serve,
 )
+from sockserve.events import WorkerReplaced, WorkerStarted
 from sockserve.messages import MessageClient
 from sockserve.metrics._watched import Watched
 from sockserve.status import status_server
@@ -41,6 +46,8 @@ from sockserve.status._handler import StatusHandler
 from sockserve.status._http import MAX_HEAD, Heads, HttpError, TooLong, parse
 from sockserve.status._site import Site
 from sockserve.status._snapshot import MOST_ROWS, snapshot
+
+assert sys.platform != "win32"  # the suite needs POSIX; see CONTRIBUTING.md
 
 TCP = TcpTransport(("127.0.0.1", 0))
 
@@ -280,6 +287,48 @@ def test_the_page_and_a_forked_request_do_not_disturb_each_other() -> None:
             asking.shutdown(socket.SHUT_WR)
             assert asking.recv(1) == b""
         connection.close()
+
+
+def test_the_workers_of_a_server_are_told(recorder: Recorder) -> None:
+    """Each with its own counts, in the snapshot, and by their states for Prometheus; they do not hold the page."""
+    server = Server(TCP, PreforkStrategy(workers=2), EchoLines, observer=recorder)
+    with served(server) as address:
+        pids = [recorder.wait_for(WorkerStarted)["pid"] for _ in range(2)]
+        with socket.create_connection(server.address, FAILSAFE) as asking:
+            asking.sendall(b"x\n")
+            assert asking.recv(10) == b"x\n"
+            (found,) = status_of(address)["servers"]
+        assert sorted(worker["pid"] for worker in found["workers"]) == sorted(pids)
+        assert [worker["number"] for worker in found["workers"]] == [0, 1]
+        assert sorted(worker["stats"]["active"] for worker in found["workers"]) == [0, 1]
+        assert all(0 <= worker["seconds"] < FAILSAFE for worker in found["workers"])
+        assert (found["full"], found["rows"]) == (False, [])
+        text = get(address, "/metrics")[2].decode()
+        name = f"tcp://127.0.0.1:{server.address.port}"
+        assert f'sockserve_workers{{server="{name}",state="serving"}} 2\n' in text
+
+
+def test_a_worker_has_no_part_in_the_connections_of_the_page(recorder: Recorder) -> None:
+    """One that is forked while somebody looks lets go of what it has inherited."""
+    server = Server(TCP, PreforkStrategy(workers=1), EchoLines, observer=recorder)
+    with served(server) as address, socket.create_connection(address, FAILSAFE) as viewer:
+        pid = recorder.wait_for(WorkerStarted)["pid"]
+        viewer.sendall(b"HEAD /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert viewer.recv(1000).startswith(b"HTTP/1.1 200 ")
+        os.kill(pid, signal.SIGKILL)
+        by = recorder.wait_for(WorkerReplaced)["by"]
+        ours = socket_inode(viewer.getsockname()[1], address.port)
+        links = (os.readlink(f"/proc/{by}/fd/{fd}") for fd in os.listdir(f"/proc/{by}/fd"))
+        assert f"socket:[{ours}]" not in set(links)
+
+
+def socket_inode(port: int, peer: int) -> str:
+    """Return the inode of the end of a connection that is at *peer*, and has *port* at the other end."""
+    for line in Path("/proc/net/tcp").read_text().splitlines():
+        fields = line.split()
+        if fields[1].endswith(f":{peer:04X}") and fields[2].endswith(f":{port:04X}"):
+            return fields[9]
+    raise AssertionError("no such connection")
 
 
 HOSTILE = "<script>alert(1)</script>\"'&\u202e\n"

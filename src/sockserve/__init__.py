@@ -39,7 +39,7 @@ from .observers import LogEvents, Observer, log_events
 from .proxying import Proxied, proxied
 from .server import Server, serve
 from .starttls import start_tls
-from .stats import Distribution, Measurements, RowInfo, Stats
+from .stats import Distribution, Measurements, RowInfo, Stats, WorkerInfo
 from .strategies import (
     ExecutorStrategy,
     ForkStrategy,
@@ -117,6 +117,7 @@ __all__ = (
     "UnixDatagramTransport",
     "UnixStreamTransport",
     "WorkerError",
+    "WorkerInfo",
     "alongside",
     "cooperative",
     "log_events",

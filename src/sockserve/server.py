@@ -18,7 +18,7 @@ from .abc import Handler, Strategy, Transport, Workplace
 from .deadlines import Deadlines
 from .limits import Limits
 from .observers import Emitter, Observer, log_events
-from .stats import Measurements, RowInfo, ServerState, Stats
+from .stats import Measurements, RowInfo, ServerState, Stats, WorkerInfo
 
 __all__ = ("Server", "serve")
 
@@ -244,6 +244,14 @@ class Server(Generic[R, A]):
         no more. Any thread may ask. It costs a look at every request.
         """
         return self._life.rows()
+
+    def workers(self) -> list[WorkerInfo]:
+        """
+        Return the processes that serve, under `PreforkStrategy`; none under the others, and in a worker itself.
+
+        They are in the order of their places; one that drains comes before its successor. Any thread may ask.
+        """
+        return self._life.workers()
 
     @property
     def state(self) -> ServerState:

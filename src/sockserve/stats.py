@@ -6,10 +6,13 @@ from typing import Literal, TypeAlias
 
 import attrs
 
-__all__ = ("Distribution", "Measurements", "RowInfo", "ServerState", "Stats")
+__all__ = ("Distribution", "Measurements", "RowInfo", "ServerState", "Stats", "WorkerInfo", "WorkerState")
 
 #: Where a server is in its life: it serves again after "listening", and is "closed" for good.
 ServerState: TypeAlias = Literal["new", "listening", "serving", "draining", "closed"]
+
+#: Where a process that serves is in its life.
+WorkerState: TypeAlias = Literal["starting", "serving", "draining"]
 
 
 @attrs.frozen(kw_only=True)
@@ -58,6 +61,26 @@ class Stats:
     finished: int
     failed: int
     refused: int
+
+
+@attrs.frozen(kw_only=True)
+class WorkerInfo:
+    """
+    One process that serves, for people who ask what a server is doing.
+
+    Attributes:
+        number: The place that it has: its successor gets the same.
+        pid: The process.
+        state: "starting": it does not accept yet. "draining": it accepts no more.
+        since: When it began to accept, on `time.monotonic`'s clock; None: not yet.
+        stats: What it has counted itself.
+    """
+
+    number: int
+    pid: int
+    state: WorkerState
+    since: float | None
+    stats: Stats
 
 
 @attrs.frozen(kw_only=True)

@@ -148,7 +148,8 @@ class ServerCore(Reports[R, A]):
             self._accepted -= counts.active
             self.tally = self.totals = self.measured = None
         self._lock = threading.RLock()
-        self.measures = self.emitter.measures = None  # as the lock
+        if self.measures is not None:
+            self._measure_in(Measures())  # a new lock, too
         self._accepted -= len(self._jobs)
         self._jobs = set()
         self.admission = Admission(self, self.limits, self._verify)
@@ -286,11 +287,10 @@ class ServerCore(Reports[R, A]):
         signals.set_wakeup_fd(-1)
         assert self.leave_in_worker is not None
         self.leave_in_worker(workplace.listener)
-        measures = self.measures is not None
         self.forget_jobs()
         self.listeners = (cast("Listener[R, A]", workplace.entrance),)
         self.count_in(workplace.tally, workplace.totals, workplace.measured)
-        if measures:
+        if self.measures is not None:
             self._measure_in(Measures(workplace.tally.cells))
         self.overseer = workplace.overseer
         self.relay = workplace.overseer.ask_to_stop

@@ -45,6 +45,8 @@ def _leave_in_worker(loop: EventLoop, cores: Sequence[_AnyCore], kept: _AnyListe
     loop.close()
     for core in cores:
         core.admission.leave_in_child()
+        for job in core.jobs():  # of servers beside this one: their clients' connections are to end with them
+            job.release()
         for listener in core.listeners:
             if listener is not kept:
                 _drop_copy(listener)

@@ -8,11 +8,20 @@ from typing import Generic, TypeVar
 import attrs
 
 from .._loop.loop import EventLoop
-from ..abc import Listener, ListingRunner, OpeningStrategy, Strategy, Supervisor, Transport, Workplace
+from ..abc import (
+    Listener,
+    ListingRunner,
+    OpeningStrategy,
+    StaffedRunner,
+    Strategy,
+    Supervisor,
+    Transport,
+    Workplace,
+)
 from ..abc._arrival import current_job
 from ..errors import CompositionError, ServerStateError
 from ..events import Closed, Listening, RequestsAbandoned
-from ..stats import Measurements, RowInfo, ServerState
+from ..stats import Measurements, RowInfo, ServerState, WorkerInfo
 from .core import ServerCore
 from .period import Service
 from .wishes import Wish, Wishes
@@ -73,6 +82,11 @@ class Lifecycle(Generic[R, A]):
             return runner.rows()
         return [RowInfo(client_address=job.client_address, since=job.began) for job in self.core.jobs()]
 
+    def workers(self) -> list[WorkerInfo]:
+        """See `Server.workers`."""
+        runner = self._work.runner
+        return runner.workers() if isinstance(runner, StaffedRunner) else []
+
     @property
     def state(self) -> ServerState:
         """See `Server.state`."""
@@ -85,10 +99,8 @@ class Lifecycle(Generic[R, A]):
 
     def measure(self) -> Measurements:
         """See `Server.measure`."""
-        measures = self.core.measure()
-        listeners = self._listeners if self.is_open else ()
-        core = self.core
-        return measures.taken_with(
+        core, listeners = self.core, self._listeners if self.is_open else ()
+        return core.measure().taken_with(
             self._work.runner, listeners, at_limit=core.admission.at_limit, elsewhere=core.measured
         )
 

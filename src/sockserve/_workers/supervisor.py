@@ -8,6 +8,7 @@ import attrs
 from ..abc import Job, Listener, Loop, Order, Timer, WorkerCore
 from ..errors import WorkerError
 from ..events import WorkerDied, WorkerEnded, WorkerFailed, WorkerReplaced, WorkerStarted
+from ..stats import WorkerInfo
 from .backoff import BUDGET, Backoff
 from .link import ASKED, FAILED, LEAVING, RENEW, RETIRING, SERVING, unpack_grace
 from .staff import Staff
@@ -143,6 +144,10 @@ class SupervisingRunner:
     def close(self, deadline: float | None, /) -> None:
         """See `sockserve.abc.Runner.close`."""
         self._staff.close(deadline)
+
+    def workers(self) -> list[WorkerInfo]:
+        """See `sockserve.abc.StaffedRunner.workers`."""
+        return [worker.info() for worker in sorted(self._staff.workers, key=lambda worker: worker.number)]
 
     # Filling slots.
 

@@ -10,7 +10,7 @@ from typing import NoReturn
 import attrs
 
 from ..abc import Keeper, Listener, Order, Overseer, Strategy, Timer, WorkerCore
-from ..stats import Stats
+from ..stats import Stats, WorkerInfo, WorkerState
 from ..strategies._forks import flush
 from .board import Record
 from .link import Link, WorkerLink
@@ -59,6 +59,11 @@ class Worker:
         self.leaving = True
         self.record.open(accepts=False)
         self.link.order(order, grace)
+
+    def info(self) -> WorkerInfo:
+        """Describe it."""
+        state: WorkerState = "draining" if self.leaving else "starting" if self.since is None else "serving"
+        return WorkerInfo(number=self.number, pid=self.pid, state=state, since=self.since, stats=self.record.own())
 
     def close(self) -> None:
         """Forget the process."""

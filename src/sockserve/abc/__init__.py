@@ -22,6 +22,7 @@ from ._strategy import (
     LoopRunner,
     OpeningStrategy,
     Runner,
+    StaffedRunner,
     Strategy,
     TurningRunner,
 )
@@ -61,6 +62,7 @@ __all__ = (
     "Reply",
     "Runner",
     "SharingTransport",
+    "StaffedRunner",
     "Strategy",
     "Supervisor",
     "Tally",

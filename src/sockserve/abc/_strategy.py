@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar, runtime_checkable
 
 from ..events import Event
-from ..stats import RowInfo
+from ..stats import RowInfo, WorkerInfo
 from ._arrival import Keeper
 from ._loop import Loop
 from ._message import Conversation, Reply
@@ -19,6 +19,7 @@ __all__ = (
     "LoopRunner",
     "OpeningStrategy",
     "Runner",
+    "StaffedRunner",
     "Strategy",
     "TurningRunner",
 )
@@ -233,6 +234,15 @@ class ListingRunner(Runner, Protocol):
 
     def rows(self) -> list[RowInfo]:
         """Say what is in flight, and what each request waits for. Any thread."""
+        ...
+
+
+@runtime_checkable
+class StaffedRunner(Runner, Protocol):
+    """A runner whose requests are in processes that serve by themselves."""
+
+    def workers(self) -> list[WorkerInfo]:
+        """Say which there are. Any thread."""
         ...
 
 

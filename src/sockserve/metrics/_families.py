@@ -10,7 +10,7 @@ from .. import __version__
 from .._text import printable
 from ..handlers import handler_name
 from ..server import AnyServer
-from ..stats import Distribution, Measurements, ServerState, Stats
+from ..stats import Distribution, Measurements, ServerState, Stats, WorkerState
 from ._watched import Watched
 
 __all__ = ("Family", "Sample", "families")
@@ -18,6 +18,7 @@ __all__ = ("Family", "Sample", "families")
 Kind: TypeAlias = Literal["counter", "gauge", "histogram"]
 
 STATES: tuple[str, ...] = get_args(ServerState)
+WORKER_STATES: tuple[str, ...] = get_args(WorkerState)
 
 
 @attrs.frozen
@@ -67,6 +68,7 @@ _METRICS: tuple[tuple[str, Kind, str], ...] = (
     ("turn_duration_seconds", "histogram", "How long requests in the table have held the loop, turn by turn."),
     ("events", "counter", "Events of each kind, but those of every request."),
     ("accept_pauses", "counter", "Times that accepting paused for want of descriptors or memory."),
+    ("workers", "gauge", "Processes that serve, by their state."),
     ("full", "gauge", "1 while the strategy can take no request, and clients wait in the kernel's queue."),
     ("queue_length", "gauge", "Clients in the kernel's queue, not accepted yet."),
     ("datagrams_dropped", "counter", "Datagrams that the kernel dropped for want of room in the socket's buffer."),
@@ -92,6 +94,10 @@ def _samples(server: AnyServer) -> Iterator[tuple[str, Sample]]:
     if measured.turns is not None:
         yield from _histogram("turn_duration_seconds", measured.turns)
     yield from _arrivals(measured)
+    workers = server.workers()
+    for worker_state in WORKER_STATES if workers else ():
+        count = sum(worker.state == worker_state for worker in workers)
+        yield "workers", Sample("", {"state": worker_state}, count)
 
 
 def _about(server: AnyServer) -> dict[str, str]:

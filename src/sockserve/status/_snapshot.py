@@ -16,7 +16,7 @@ from ..handlers import handler_name
 from ..metrics._shown import address_text
 from ..metrics._watched import Watched
 from ..server import AnyServer
-from ..stats import Distribution, RowInfo
+from ..stats import Distribution, RowInfo, WorkerInfo
 
 __all__ = ("JSON", "health", "snapshot")
 
@@ -65,6 +65,7 @@ def _server(name: str, server: AnyServer, now: float) -> JSON:
         "durations": _distribution(measured.durations),
         "turns": None if measured.turns is None else _distribution(measured.turns),
         "events": {**measured.events},
+        "workers": [_worker(worker, now) for worker in server.workers()],
         "rows": [_row(row, now) for row in _longest(rows)],
         "rows_left_out": max(0, len(rows) - MOST_ROWS),
     }
@@ -81,6 +82,16 @@ def _row(row: RowInfo, now: float) -> JSON:
         "waiting_for": row.waiting_for,
         "seconds": None if row.since is None else max(0.0, now - row.since),
         "seconds_left": None if row.deadline is None else max(0.0, row.deadline - now),
+    }
+
+
+def _worker(worker: WorkerInfo, now: float) -> JSON:
+    return {
+        "number": worker.number,
+        "pid": worker.pid,
+        "state": worker.state,
+        "seconds": None if worker.since is None else max(0.0, now - worker.since),
+        "stats": {**attrs.asdict(worker.stats)},
     }
 
 

@@ -83,7 +83,7 @@ export class ServerView {
     }
     this.showTiles(server);
     this.showCharts(server, now);
-    this.showWorkers(server.workers ?? []);
+    this.showWorkers(server.workers);
     this.showRows(server);
     this.showEvents(server.events);
   }
@@ -148,7 +148,8 @@ export class ServerView {
   showWorkers(workers) {
     this.workers.element.hidden = !workers.length;
     each(this.workers.body, workers, this.workers.row, (row, worker) => {
-      const { number, pid, state, seconds, active, accepted, failed } = worker;
+      const { number, pid, state, seconds } = worker;
+      const { active, accepted, failed } = worker.stats;
       const [slot, process, how, age, ...counts] = row.children;
       say(slot, String(number));
       say(process, String(pid));
@@ -160,7 +161,7 @@ export class ServerView {
 
   showRows(server) {
     const { rows, rows_left_out: more } = server;
-    this.rows.element.hidden = Boolean(server.workers?.length);
+    this.rows.element.hidden = server.workers.length > 0;
     const shown = more ? `the ${rows.length} longest, of ${text.exact(rows.length + more)}` : "";
     say(this.rows.note, shown || (rows.length > 1 ? `${rows.length}, the longest first` : ""));
     say(this.rows.none, server.state === "serving" ? "Nobody is being served." : `The server is ${server.state}.`);
