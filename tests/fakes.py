@@ -1,25 +1,10 @@
-"""Stand-ins for the parts that a unit test leaves out."""
-
-import threading
-from collections.abc import Callable, Sequence
+"""Stand-ins for the parts that a unit test leaves out: those of the testing kit, and some for the loop."""
 
 import attrs
 
-from sockserve.abc import Keeper, Listener, Reply
-from sockserve.events import Event
+from sockserve.testing import FakeClock, FakeCore, FakeJob
 
-
-class FakeClock:
-    """Time passes when the test says so."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    def advance(self, seconds: float) -> None:
-        self.now += seconds
+__all__ = ("FakeClock", "FakeCore", "FakeJob", "FakePoller", "FakeRunner")
 
 
 class FakePoller:
@@ -52,85 +37,6 @@ class FakePoller:
     def close(self) -> None:
         self.closed = True
         self.masks.clear()
-
-
-@attrs.define(eq=False)
-class FakeCore:
-    """Collects events."""
-
-    events: list[Event] = attrs.field(factory=list)
-    stops: list[float | None] = attrs.field(factory=list)
-    listeners: Sequence[Listener[object, object]] = ()
-    address: object = "fake"
-    handler_name: str = "fake.handler"
-    handler: object = None
-    answers_messages: bool = False
-
-    def wants(self, kind: type[Event], /) -> bool:
-        return True
-
-    def emit(self, event: Event, /) -> None:
-        self.events.append(event)
-
-    def request_stop(self, grace: float | None = None, /) -> None:
-        self.stops.append(grace)
-
-    def enter_child(self, relay: Callable[[float | None], None], /) -> None:
-        """Nothing to let go of."""
-
-    def names(self) -> list[str]:
-        return [type(event).__name__ for event in self.events]
-
-
-class FakeJob:
-    """A request without a connection: runs what the test gives it."""
-
-    stream = True
-    client_address: object = "client"
-
-    def __init__(self, work: Callable[[], object] = lambda: None) -> None:
-        self.request: object = None
-        self.work = work
-        self.ran_in: threading.Thread | None = None
-        self.done = threading.Event()
-        self.disowned = False
-        self.settled: bool | None = None
-        self.aborted = False
-
-    def run(self) -> bool:
-        self.ran_in = threading.current_thread()
-        try:
-            self.work()
-        finally:
-            self.done.set()
-        return True
-
-    def replace(self, request: object, /) -> None:
-        self.request = request
-
-    def respond_by(self, respond: Callable[[object, bytes], Reply], /) -> None:
-        """No effect: there are no messages."""
-
-    def conversation(self) -> None:
-        """None: there is nobody to speak with."""
-
-    def conclude(self, error: BaseException | None, /) -> bool:
-        """Never called: there is no conversation."""
-        raise NotImplementedError
-
-    def disown(self, keeper: Keeper, /) -> None:
-        self.disowned = True
-        self.keeper = keeper
-
-    def settle(self, *, ok: bool) -> None:
-        self.settled = ok
-        self.done.set()
-
-    def end_input(self) -> None:
-        """No input."""
-
-    def abort(self) -> None:
-        self.aborted = True
 
 
 @attrs.define(eq=False)

@@ -5,63 +5,18 @@ import functools
 import socket
 import struct
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 
-from fakes import FakeClock, FakeCore, FakeJob
+from fakes import FakeCore, FakeJob
 from recorder import FAILSAFE
 from sockserve._loop.loop import EventLoop
 from sockserve._loop.pollers import Poller, SelectorsPoller, default_poller
-from sockserve._loop.timers import Timer, Timers
 from sockserve._table.runner import TableRunner
 from sockserve._table.sockets import CooperativeSocket, adopt
-from sockserve.abc import READ
 
 POLLERS: dict[str, Callable[[], Poller]] = {"edges": default_poller, "levels": SelectorsPoller}
 
 Pair = tuple[socket.socket, socket.socket]
-
-
-class FakeLoop:
-    """A loop without descriptors: timers and queued calls run when the test says so."""
-
-    edges = True
-
-    def __init__(self) -> None:
-        self.clock = FakeClock()
-        self.timers = Timers()
-        self.soon: deque[Callable[[], object]] = deque()
-        self.watched: dict[int, Callable[[int], object]] = {}
-
-    def time(self) -> float:
-        return self.clock.now
-
-    def watch(self, fd: int, callback: Callable[[int], object], /, mask: int = READ) -> None:
-        self.watched[fd] = callback
-
-    def unwatch(self, fd: int, /) -> None:
-        self.watched.pop(fd, None)
-
-    def call_at(self, when: float, callback: Callable[[], object], /) -> Timer:
-        return self.timers.add(when, callback)
-
-    def call_soon(self, callback: Callable[[], object], /) -> None:
-        self.soon.append(callback)
-
-    call_soon_threadsafe = call_soon
-
-    def resume(self) -> None:
-        """Nobody is paused."""
-
-    def advance(self, seconds: float) -> None:
-        """Let time pass, and run what is due."""
-        self.clock.advance(seconds)
-        self.timers.run(self.clock.now)
-
-    def turn(self) -> None:
-        """Run what is queued now."""
-        for _ in range(len(self.soon)):
-            self.soon.popleft()()
 
 
 class Bench:

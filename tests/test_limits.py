@@ -31,7 +31,8 @@ from sockserve._serving import farewells
 from sockserve._serving.farewells import LINGER, Farewells
 from sockserve._serving.peers import peer_of
 from sockserve.events import Accepted, Event, LimitReached, LimitRelieved, Refused
-from table_kit import FakeLoop, tcp_pair, unix_pair
+from sockserve.testing import FakeLoop
+from table_kit import tcp_pair, unix_pair
 from tls_kit import server_context
 
 assert sys.platform != "win32"  # the suite needs POSIX; see CONTRIBUTING.md

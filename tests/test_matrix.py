@@ -26,7 +26,7 @@ from kinds import (
 )
 from recorder import FAILSAFE, Recorder
 from sockserve import PreforkStrategy, Server, SyncStrategy, strategies, transports
-from sockserve.abc import Strategy
+from sockserve.abc import Strategy, Transport
 from sockserve.events import (
     Accepted,
     Closed,
@@ -37,6 +37,8 @@ from sockserve.events import (
     Refused,
     VerifyFailed,
 )
+from sockserve.testing import Kit, Law, _request_laws
+from sockserve.testing._stage import Stage
 
 assert sys.platform != "win32"  # the suite needs POSIX; see CONTRIBUTING.md
 
@@ -61,6 +63,66 @@ def test_every_part_is_in_the_matrix(tmp_path: Path) -> None:
         with kind.transport(tmp_path) as transport:
             used.add(type(transport).__name__)
     assert used == set(transports.__all__)
+
+
+# Laws that the testing kit has for other people's parts too: there a new one is written, if it is not about ours.
+
+
+def _stage(kind: Kind, transport: Transport[Any, Any], strategy: Strategy, folder: Path) -> Stage:
+    return Stage(transport, strategy, lambda address: kind.client(address, folder))
+
+
+#: The others are tested more strictly below.
+LAWS = set(_request_laws.ALL) - {
+    _request_laws.every_request_is_answered,
+    _request_laws.events_of_a_request_come_in_order,
+}
+#: Those that a transport around another could break.
+WRAPPED = (
+    _request_laws.a_handler_that_raises_ends_its_request_alone,
+    _request_laws.a_request_in_flight_finishes_within_the_grace,
+)
+
+
+@pytest.mark.parametrize("law", Kit(*sorted(LAWS, key=_request_laws.ALL.index)))
+def test_laws_of_requests(law: Law[Stage], kind: Kind, strategy: Strategy, folder: Path) -> None:
+    """Every transport under every strategy."""
+    with kind.transport(folder) as transport:
+        law(_stage(kind, transport, strategy, folder))
+
+
+@pytest.mark.parametrize("kind", WRAPPERS, ids=lambda kind: kind.name)
+@pytest.mark.parametrize("law", Kit(*WRAPPED))
+def test_laws_of_requests_through_two_transports(
+    law: Law[Stage], kind: Kind, strategy: Strategy, folder: Path
+) -> None:
+    """Every transport around another."""
+    with kind.transport(folder) as transport:
+        law(_stage(kind, transport, strategy, folder))
+
+
+@pytest.mark.parametrize("law", Kit(*_request_laws.CONNECTIONS))
+def test_laws_of_connections(law: Law[Stage], stream_kind: Kind, strategy: Strategy, folder: Path) -> None:
+    """Every transport of connections."""
+    with stream_kind.transport(folder) as transport:
+        law(_stage(stream_kind, transport, strategy, folder))
+
+
+@pytest.mark.parametrize("law", Kit(*_request_laws.AT_ONCE))
+def test_laws_of_concurrency(law: Law[Stage], kind: Kind, concurrent: Strategy, folder: Path) -> None:
+    """Every strategy that serves several requests at a time."""
+    with kind.transport(folder) as transport:
+        law(_stage(kind, transport, concurrent, folder))
+
+
+@pytest.mark.parametrize("law", Kit(*_request_laws.OUTLIVING))
+def test_laws_of_kept_connections(law: Law[Stage], stream_kind: Kind, outliving: Strategy, folder: Path) -> None:
+    """Every strategy whose requests go on when serve_forever has left."""
+    with stream_kind.transport(folder) as transport:
+        law(_stage(stream_kind, transport, outliving, folder))
+
+
+# Laws of our own parts.
 
 
 @wrapped_too
@@ -90,54 +152,6 @@ def test_messages_are_answered_elsewhere(kind: Kind, name: str, folder: Path) ->
             assert kind.ask(server.address, folder, *asked) == asked
     assert (server.stats.failed, server.stats.active) == (0, 0)
     assert server.stats.finished == (1 if kind.stream else 3)
-
-
-@wrapped_too
-def test_a_handler_that_raises_ends_its_request_alone(
-    kind: Kind, strategy: Strategy, folder: Path, recorder: Recorder
-) -> None:
-    """The failure is reported with the handler's name; the next request is served."""
-
-    def handler(request: Any, address: Any, server: Any) -> None:
-        if _first(request) == b"bad\n":
-            raise ValueError("on purpose")
-        _reply(request, address, b"good\n")
-
-    with (
-        kind.transport(folder) as transport,
-        Server(transport, strategy, handler, observer=recorder).running() as s,
-    ):
-        with kind.client(s.address, folder) as client:
-            client.sendall(b"bad\n")
-            failure = recorder.wait_for(HandlerFailed)
-            assert failure["error"] == "ValueError('on purpose')"
-            assert failure["handler"].endswith("handler")
-            if kind.stream:
-                assert client.recv(1) == b""
-        assert kind.ask(s.address, folder, b"good\n") == [b"good\n"]
-    assert (s.stats.failed, s.stats.finished) == (1, 1)
-
-
-@pytest.mark.parametrize("status", [None, 3])
-def test_sys_exit_ends_its_request_alone(
-    kind: Kind, strategy: Strategy, folder: Path, recorder: Recorder, status: int | None
-) -> None:
-    """SystemExit is a failure of the handler, not the end of the server."""
-
-    def handler(request: Any, address: Any, server: Any) -> None:
-        if _first(request) == b"exit\n":
-            sys.exit(status)
-        _reply(request, address, b"good\n")
-
-    with (
-        kind.transport(folder) as transport,
-        Server(transport, strategy, handler, observer=recorder).running() as s,
-    ):
-        with kind.client(s.address, folder) as client:
-            client.sendall(b"exit\n")
-            assert recorder.wait_for(HandlerFailed)["error"] == f"SystemExit({'' if status is None else status})"
-        assert kind.ask(s.address, folder, b"good\n") == [b"good\n"]
-    assert s.stats.failed == 1
 
 
 def test_what_was_written_before_a_failure_is_sent(kind: Kind, strategy: Strategy, folder: Path) -> None:
@@ -209,112 +223,6 @@ def test_the_events_of_a_request(kind: Kind, strategy: Strategy, folder: Path, r
     assert set(recorder.so_far()) <= {"Draining", "Drained", "ForkedBesideThreads"} | workers
 
 
-def test_a_handler_may_ask_to_stop(kind: Kind, strategy: Strategy, folder: Path) -> None:
-    """request_stop and shutdown from a request return, and serve_forever leaves; from forked children too."""
-
-    def handler(request: Any, address: Any, server: Any) -> None:
-        word = _first(request)
-        server.request_stop() if word == b"ask\n" else server.shutdown()
-        _reply(request, address, word)
-
-    for word in (b"ask\n", b"now\n"):
-        with kind.transport(folder) as transport, Server(transport, strategy, handler) as server:
-            thread = threading.Thread(target=server.serve_forever)
-            thread.start()
-            assert kind.ask(server.address, folder, word) == [word]
-            thread.join(FAILSAFE)
-            assert not thread.is_alive()
-
-
-@wrapped_too
-def test_a_request_in_flight_finishes_within_the_grace(
-    kind: Kind, strategy: Strategy, folder: Path, gate: "Gate"
-) -> None:
-    """shutdown(grace) lets the handler finish, and returns as soon as it has."""
-
-    def handler(request: Any, address: Any, server: Any) -> None:
-        word = _first(request)
-        gate.reached()
-        gate.wait()
-        _reply(request, address, word)
-
-    with kind.transport(folder) as transport, Server(transport, strategy, handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        with kind.client(server.address, folder) as client:
-            client.sendall(b"x\n")
-            gate.wait_until_reached()
-            if not isinstance(strategy, PreforkStrategy):  # whose requests are in flight elsewhere
-                (row,) = server.rows()
-                assert row.client_address is not None
-            server.request_stop(grace=FAILSAFE)
-            gate.open()
-            assert client.recv(10) == b"x\n"
-            thread.join(FAILSAFE)
-            assert not thread.is_alive()
-    assert (server.stats.finished, server.stats.active) == (1, 0)
-    assert server.rows() == []
-
-
-def test_at_the_end_of_the_grace_connections_are_shut(
-    stream_kind: Kind, strategy: Strategy, folder: Path, recorder: Recorder
-) -> None:
-    """A handler that waits for its client is woken by the end of its connection; nothing hangs."""
-    with (
-        stream_kind.transport(folder) as transport,
-        Server(transport, strategy, EchoLines, observer=recorder) as server,
-    ):
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        with stream_kind.client(server.address, folder) as client:
-            client.sendall(b"x\n")
-            assert receive(client, 2) == b"x\n"
-            server.shutdown(grace=0.01)
-            server.server_close()
-            assert client.recv(10) == b""
-            assert recorder.wait_for(Finished)["ok"] is True
-        thread.join(FAILSAFE)
-        assert not thread.is_alive()
-
-
-def test_server_close_ends_the_input_of_kept_connections(
-    stream_kind: Kind, outliving: Strategy, folder: Path
-) -> None:
-    """A client that keeps its connection open does not hold the server."""
-    with stream_kind.transport(folder) as transport, Server(transport, outliving, EchoLines) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        with stream_kind.client(server.address, folder) as client:
-            client.sendall(b"x\n")
-            assert receive(client, 2) == b"x\n"
-            server.shutdown()
-            thread.join(FAILSAFE)
-            client.sendall(b"after\n")
-            assert receive(client, 6) == b"after\n"  # in flight: it belongs to server_close
-            server.server_close()
-            assert client.recv(10) == b""
-
-
-def test_requests_run_at_the_same_time(kind: Kind, concurrent: Strategy, folder: Path, gate: "Gate") -> None:
-    """Three requests meet: none could answer before the others have come."""
-
-    def handler(request: Any, address: Any, server: Any) -> None:
-        word = _first(request)
-        gate.reached()
-        gate.wait()
-        _reply(request, address, word)
-
-    with kind.transport(folder) as transport, Server(transport, concurrent, handler).running() as server:
-        clients = [kind.client(server.address, folder) for _ in range(3)]
-        for client in clients:
-            client.sendall(b"x\n")
-        gate.wait_until_reached(3)
-        gate.open(3)
-        for client in clients:
-            assert client.recv(10) == b"x\n"
-            client.close()
-
-
 def test_sync_runs_one_request_after_the_other(kind: Kind, folder: Path) -> None:
     """Under SyncStrategy the handlers run in the thread that serves, never two at a time."""
     threads = []
@@ -327,19 +235,6 @@ def test_sync_runs_one_request_after_the_other(kind: Kind, folder: Path) -> None
         for _ in range(3):
             kind.ask(server.address, folder, b"x\n")
     assert threads == ["sockserve-running"] * 3
-
-
-def test_a_client_that_connects_and_leaves(stream_kind: Kind, strategy: Strategy, folder: Path) -> None:
-    """No word, no reset, no half of a line is a failure of the server."""
-    with stream_kind.transport(folder) as transport, Server(transport, strategy, EchoLines).running() as server:
-        for last_words in (b"", b"half a li"):
-            with stream_kind.client(server.address, folder) as client:
-                client.sendall(last_words)
-        with stream_kind.client(server.address, folder) as client:  # half-close: the answer still comes
-            client.sendall(b"over\n")
-            client.shutdown(socket.SHUT_WR)
-            assert receive(client, 100) == b"over\n"
-    assert (server.stats.finished, server.stats.failed) == (3, 0)
 
 
 #: A client in a process of its own: a forked handler would else keep a copy of its socket.
@@ -381,67 +276,6 @@ def test_a_peer_that_vanishes_is_no_failure(
         subprocess.run([sys.executable, "-c", _VANISH, repr(peer)], check=True, timeout=FAILSAFE)
         assert recorder.wait_for(PeerGone)
     assert (server.stats.finished, server.stats.failed) == (2, 0)
-
-
-def test_an_upstreams_error_is_the_handlers_own(
-    stream_kind: Kind, strategy: Strategy, folder: Path, recorder: Recorder
-) -> None:
-    """A refused connection to somebody else is not mistaken for a client that went away."""
-
-    def handler(request: Any, address: Any, server: Any) -> None:
-        raise ConnectionRefusedError("upstream")
-
-    with (
-        stream_kind.transport(folder) as transport,
-        Server(transport, strategy, handler, observer=recorder).running() as server,
-        stream_kind.client(server.address, folder),
-    ):
-        assert "upstream" in recorder.wait_for(HandlerFailed)["error"]
-    assert server.stats.failed == 1
-
-
-def test_handle_request_serves_exactly_one(kind: Kind, accepting: Strategy, folder: Path) -> None:
-    """Two wait, one is accepted; the other stays in the queue for the next call."""
-    with kind.transport(folder) as transport, Server(transport, accepting, ECHO[kind.stream]["class"]) as server:
-        with kind.client(server.address, folder) as first, kind.client(server.address, folder) as second:
-            for accepted, client in enumerate((first, second), 1):
-                client.sendall(b"x\n")
-                if kind.stream:
-                    client.shutdown(socket.SHUT_WR)
-                assert server.handle_request() is True
-                assert server.stats.accepted == accepted
-                assert client.recv(10) == b"x\n"
-            server.timeout = 0.0
-            assert server.handle_request() is False
-
-
-def test_a_stop_before_serving_is_kept(kind: Kind, strategy: Strategy, folder: Path) -> None:
-    """The next serve_forever leaves at once, the one after that serves."""
-    with kind.transport(folder) as transport, Server(transport, strategy, ECHO[kind.stream]["class"]) as server:
-        server.shutdown()
-        server.serve_forever()
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        assert kind.ask(server.address, folder, b"x\n") == [b"x\n"]
-        server.shutdown()
-        thread.join(FAILSAFE)
-        assert not thread.is_alive()
-
-
-def test_a_server_serves_again(kind: Kind, strategy: Strategy, folder: Path) -> None:
-    """serve_forever after shutdown, and the queue of the time between is served."""
-    with kind.transport(folder) as transport, Server(transport, strategy, ECHO[kind.stream]["class"]) as server:
-        for _ in range(3):
-            with kind.client(server.address, folder) as client:
-                client.sendall(b"x\n")
-                if kind.stream:
-                    client.shutdown(socket.SHUT_WR)
-                thread = threading.Thread(target=server.serve_forever)
-                thread.start()
-                assert client.recv(10) == b"x\n"
-            server.shutdown()
-            thread.join(FAILSAFE)
-            assert not thread.is_alive()
 
 
 def test_several_servers_on_one_loop(strategy: Strategy, folder: Path) -> None:
@@ -521,34 +355,3 @@ def _ended(client: socket.socket) -> bool:
 
 def _ignore(event: object) -> None:
     """An observer that takes no interest."""
-
-
-class Gate:
-    """Two pairs of sockets, by which a test holds a handler, in whatever thread, process or row that runs."""
-
-    def __init__(self) -> None:
-        self._reached, self._waits = socket.socketpair(), socket.socketpair()
-
-    def reached(self) -> None:
-        self._reached[1].send(b".")
-
-    def wait_until_reached(self, times: int = 1) -> None:
-        assert len(receive(self._reached[0], times)) == times
-
-    def wait(self) -> None:
-        with sockserve.cooperative(self._waits[0].dup()) as mine:
-            mine.recv(1)
-
-    def open(self, times: int = 1) -> None:
-        self._waits[1].send(b"." * times)
-
-    def close(self) -> None:
-        for sock in (*self._reached, *self._waits):
-            sock.close()
-
-
-@pytest.fixture
-def gate() -> Any:
-    made = Gate()
-    yield made
-    made.close()

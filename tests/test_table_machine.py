@@ -12,7 +12,7 @@ from sockserve._table.fibres import Fibres, fibre_row
 from sockserve._table.machine import TRANSITIONS, Action, Signal, State
 from sockserve._table.rows import MOST_REFUSALS, Row, Table
 from sockserve.errors import RequestAborted
-from table_kit import FakeLoop
+from sockserve.testing import FakeLoop
 
 #: What follows in every state from every signal: "next state:action"; "-": nothing, it stays; "!": never comes.
 EXPECTED = """

@@ -137,7 +137,8 @@ class Client:
         """Say that no more will be sent; answers can still be read. On datagrams: no effect."""
         if self.stream:
             # Of the plain socket: that of TLS would forget its keys, and read no more.
-            socket.socket.shutdown(self.sock, socket.SHUT_WR)
+            with contextlib.suppress(OSError):  # the server was quicker
+                socket.socket.shutdown(self.sock, socket.SHUT_WR)
 
     def receive(self, size: int = 65536) -> bytes:
         """Read exactly *size* bytes of a connection, fewer only at its end; or one datagram."""
@@ -168,8 +169,13 @@ class Client:
         return found
 
     def ask(self, data: bytes) -> bytes:
-        """Send *data* and the end, and read all that is answered; or send one datagram and read one."""
-        self.send(data)
+        """
+        Send *data* and the end, and read all that is answered; or send one datagram and read one.
+
+        A server that answers and closes before it has read all is heard as well.
+        """
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self.send(data)
         self.end()
         return self.read()
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import attrs
 
 from .._loop.timers import Timer, Timers
-from ..abc import READ, Keeper, Listener
+from ..abc import READ, Keeper, Listener, Reply
 from ..events import Event
 from ._clock import FakeClock
 
@@ -82,6 +82,7 @@ class FakeCore:
     listeners: Sequence[Listener[object, object]] = ()
     address: object = "fake"
     handler_name: str = "fake.handler"
+    handler: object = None
     answers_messages: bool = False
 
     def wants(self, kind: type[Event], /) -> bool:
@@ -137,6 +138,9 @@ class FakeJob:
     def replace(self, request: object, /) -> None:
         """Keep *request*."""
         self.request = request
+
+    def respond_by(self, respond: Callable[[object, bytes], Reply], /) -> None:
+        """No effect: there are no messages."""
 
     def conversation(self) -> None:
         """None: there is nobody to speak with."""

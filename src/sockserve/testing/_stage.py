@@ -20,6 +20,10 @@ AnyTransport: TypeAlias = Transport[object, object]
 AnyHandler: TypeAlias = Handler[object, object]
 
 
+#: Seconds that a law leaves to requests that should have ended. A part with a bug may need them all.
+GRACE = 5.0
+
+
 def ignore(event: object) -> None:
     """Take no interest."""
 
@@ -47,6 +51,12 @@ class Stage:
     def server(self, handler: AnyHandler, observer: Observer = ignore) -> AnyServer:
         """Compose a server."""
         return Server(self.transport, self.strategy, handler, observer=observer)
+
+    @contextlib.contextmanager
+    def running(self, handler: AnyHandler, observer: Observer = ignore) -> Iterator[AnyServer]:
+        """Compose a server, and serve in a thread during the block."""
+        with self.server(handler, observer).running(GRACE) as server:
+            yield server
 
     def ask(self, server: AnyServer, *words: bytes) -> list[bytes]:
         """Send words, one after the other, over one socket; return what came back for each."""

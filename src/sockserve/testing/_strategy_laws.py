@@ -1,20 +1,20 @@
 """Laws of strategies: what a runner owes to the loop, to its jobs, and to the process that it is in."""
 
+import contextlib
 import functools
 import os
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
-from typing import cast
 
 from .._loop.loop import EventLoop
 from ..abc import LoopRunner, Runner, Strategy
-from ..server import serve
+from ..server import AnyServer, serve
 from ..transports import UdpTransport
 from . import _request_laws as requests
 from ._clients import connect
-from ._fakes import FakeCore
 from ._kit import Kit
 from ._memory import MemoryTransport
 from ._recorder import FAILSAFE
@@ -22,6 +22,8 @@ from ._stage import Stage, echo, first, receive, reply, serving
 
 __all__ = ("check_concurrency", "check_strategy")
 
+#: Seconds after which a strategy takes no more, though it does not call itself full: one request after the other.
+FILLED = 0.1
 #: More than any strategy takes at a time, that has a bound of its own.
 MANY = 50
 
@@ -57,24 +59,29 @@ def _of_connections(law: Callable[[Stage], None]) -> Callable[[Strategy], None]:
 def it_is_a_value(strategy: Strategy) -> None:
     """It can be shared: it hashes, equals itself, and serving with it does not change it."""
     before = hash(strategy)
-    with connections(strategy).server(echo).running() as server:
+    with connections(strategy).running(echo) as server:
         connections(strategy).ask(server, b"x\n")
     assert hash(strategy) == before, "serving has changed its hash: keep what is live in the runner"
     assert strategy == strategy  # noqa: PLR0124 - a strange __eq__ is what is looked for
 
 
 def it_starts_nothing_before_there_is_work(strategy: Strategy) -> None:
-    """Its runner has all methods; no thread is there until a job is submitted, nor is it full."""
+    """Its runner has all methods; start() starts no thread, and close() leaves none."""
     threads = set(threading.enumerate())
-    loop = EventLoop()
-    runner: object = strategy.start(loop, FakeCore())
-    names = [name for name in ("submit", "move", "close", "full") if not hasattr(runner, name)]
-    assert not names, f"{runner!r} lacks {', '.join(names)}"
-    made = cast("Runner", runner)
-    assert not made.full, "a runner without a job has room"
-    assert set(threading.enumerate()) == threads, "start() has started a thread"
-    made.close(None)
+    with _started(strategy) as runner:
+        names = [name for name in ("submit", "move", "close", "full") if not hasattr(runner, name)]
+        assert not names, f"{runner!r} lacks {', '.join(names)}"
+        assert set(threading.enumerate()) == threads, "start() has started a thread"
     assert set(threading.enumerate()) == threads, "close() has left a thread"
+
+
+@contextlib.contextmanager
+def _started(strategy: Strategy) -> Iterator[Runner]:
+    """Give a runner that has no work, and close it."""
+    with connections(strategy).server(echo) as server:
+        runner = strategy.start(EventLoop(), server._core)
+        yield runner
+        runner.close(None)
 
 
 def every_job_is_run_once(strategy: Strategy) -> None:
@@ -93,8 +100,10 @@ def _ask_many(stage: Stage, ran: socket.socket) -> None:
         ran.send(b".")
         reply(request, address, first(request))
 
-    with stage.server(handler).running() as server:
+    with stage.running(handler) as server:
         clients = [stage.connect(server.address) for _ in range(MANY)]
+        if stage.stream:
+            _let_it_fill(server)
         for number, client in enumerate(clients):
             client.sendall(b"%d\n" % number)
         for number, client in enumerate(clients):
@@ -102,6 +111,18 @@ def _ask_many(stage: Stage, ran: socket.socket) -> None:
             assert found == b"%d\n" % number, f"asked {number}, got {found!r}"
             client.close()
     assert server.stats.finished == MANY, server.stats
+
+
+def _let_it_fill(server: AnyServer) -> None:
+    """Wait until as many requests are in flight as it takes at a time, all of which wait for their clients."""
+    until = time.monotonic() + FILLED
+    while server.stats.active < MANY and time.monotonic() < until and not _full(server):
+        time.sleep(0.001)
+
+
+def _full(server: AnyServer) -> bool:
+    started = server._life._started
+    return started is not None and started.runner.full
 
 
 def _receive_all(sock: socket.socket) -> bytes:
@@ -122,7 +143,7 @@ def the_client_sees_the_end_when_the_handler_has_returned(strategy: Strategy) ->
         reply(request, address, b"goodbye\n")
 
     stage = connections(strategy)
-    with stage.server(handler).running() as server, stage.connect(server.address) as client:
+    with stage.running(handler) as server, stage.connect(server.address) as client:
         assert receive(client, 100) == b"goodbye\n"
 
 
@@ -178,9 +199,9 @@ def _check_children() -> None:
 
 def requests_outlive_the_loop_or_end_with_it(strategy: Strategy) -> None:
     """They go on when serve_forever has left, until server_close ends their input; or they live in the loop."""
-    runner = strategy.start(EventLoop(), FakeCore())
-    runner.close(None)
-    if not isinstance(runner, LoopRunner):
+    with _started(strategy) as runner:
+        in_loop = isinstance(runner, LoopRunner)
+    if not in_loop:
         requests.server_close_ends_the_input_of_kept_connections(connections(strategy))
 
 

@@ -10,11 +10,21 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from . import Serving
+    from .testing import Serving
 
-__all__ = ("pytest_runtest_call", "serve")
+__all__ = ("pytest_configure", "pytest_runtest_call", "serve")
 
 _KEY: "pytest.StashKey[Serving]" = pytest.StashKey()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """
+    Let `ForkStrategy` and `PreforkStrategy` be tested where warnings are errors.
+
+    CPython warns from 3.12 on of each fork beside a thread, and a server under test is served in one. The strategy
+    has an event for that. Forks of others are warned of as before.
+    """
+    config.addinivalue_line("filterwarnings", r"ignore:This process .* is multi-threaded:DeprecationWarning:sockserve\.")
 
 
 @pytest.fixture
@@ -24,7 +34,7 @@ def serve(request: pytest.FixtureRequest) -> "Iterator[Serving]":
 
     See `sockserve.testing.Serving`.
     """
-    from . import Serving  # noqa: PLC0415 - nothing is loaded for tests that serve nothing
+    from .testing import Serving  # noqa: PLC0415 - nothing is loaded for tests that serve nothing
 
     serving = Serving()
     request.node.stash[_KEY] = serving
