@@ -24,7 +24,9 @@ def pytest_configure(config: pytest.Config) -> None:
     CPython warns from 3.12 on of each fork beside a thread, and a server under test is served in one. The strategy
     has an event for that. Forks of others are warned of as before.
     """
-    config.addinivalue_line("filterwarnings", r"ignore:This process .* is multi-threaded:DeprecationWarning:sockserve\.")
+    config.addinivalue_line(
+        "filterwarnings", r"ignore:This process .* is multi-threaded:DeprecationWarning:sockserve\."
+    )
 
 
 @pytest.fixture
