@@ -19,6 +19,7 @@ import sockserve
 from kinds import receive
 from recorder import FAILSAFE
 from sockserve import Deadlines, Limits, __version__, demo
+from sockserve._named.parts import argument_docs
 from sockserve._serving import lifecycle
 from sockserve.cli import _listeners, _stopping, main
 from tls_kit import NAME, authority, client_context
@@ -449,8 +450,8 @@ def test_help_and_version_are_answers(capsys: Any) -> None:
     out, err = capsys.readouterr()
     assert err == ""
     assert f"sockserve {__version__}" in out
-    assert "--deadline-handshake VALUE" in out
-    assert "a TLS handshake, all of both" in " ".join(out.split())
+    assert "--limit-per-peer VALUE" in out
+    assert argument_docs(Limits)["per_peer"].split(". ")[0].split("; ")[0] in " ".join(out.split())
 
 
 def test_the_list_has_every_part_with_its_options(capsys: Any) -> None:

@@ -44,7 +44,8 @@ from sockserve._executing.desk import Desk
 from sockserve._executing.parcels import Parcel
 from sockserve.events import Drained, Finished, HandlerFailed, HandlerSlow, PeerGone, TaskLost
 from sockserve.socketserver import TCPServer, mixin_for
-from table_kit import FakeLoop, reset
+from sockserve.testing import FakeLoop
+from table_kit import reset
 from tls_kit import server_context
 
 assert sys.platform != "win32"  # the suite needs POSIX; see CONTRIBUTING.md

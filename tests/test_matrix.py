@@ -18,11 +18,9 @@ from kinds import (
     SUPERVISED,
     TRANSPORTS,
     WRAPPERS,
-    EchoLines,
     EchoMessages,
     Kind,
     echo,
-    receive,
 )
 from recorder import FAILSAFE, Recorder
 from sockserve import PreforkStrategy, Server, SyncStrategy, strategies, transports
@@ -31,7 +29,6 @@ from sockserve.events import (
     Accepted,
     Closed,
     Finished,
-    HandlerFailed,
     Listening,
     PeerGone,
     Refused,

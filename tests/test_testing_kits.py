@@ -17,7 +17,6 @@ from sockserve import TcpTransport, UdpTransport, UnixDatagramTransport, UnixStr
 from sockserve._loop.loop import EventLoop
 from sockserve.testing import (
     FakeLoop,
-    Law,
     MemoryTransport,
     check_concurrency,
     check_strategy,
@@ -73,7 +72,7 @@ def test_a_kit_says_which_laws_are_broken() -> None:
 def test_a_kit_is_a_list_of_laws_with_names() -> None:
     """As pytest parametrizes them; each says in a docstring what it demands."""
     for kit in (check_strategy, check_transport, check_concurrency):
-        laws: list[Law[Any]] = [*kit]
+        laws: list[Any] = [*kit]
         assert len({law.__name__ for law in laws}) == len(laws) == len(kit)
         assert all(law.text.endswith(".") for law in laws)
         assert all(law in kit for law in laws)

@@ -98,6 +98,11 @@ class EventLoop:
         """Return what is called for *fd*; None where it is not watched."""
         return self._callbacks.get(fd)
 
+    @property
+    def looks_away(self) -> bool:
+        """Whether somebody waits for a `resume`. Any thread."""
+        return bool(self._paused)
+
     def pause(self, resumed: Callable[[], object]) -> None:
         """Call *resumed* at the next `resume`."""
         self._paused.add(resumed)

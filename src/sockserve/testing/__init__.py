@@ -12,7 +12,7 @@ from ._fakes import FakeCore, FakeJob, FakeLoop
 from ._gate import Gate
 from ._kit import Kit, Law
 from ._memory import MemoryTransport
-from ._recorder import Record, Recorder
+from ._recorder import Recorder
 from ._serving import Served, ServeFailed, Serving
 from ._strategy_laws import check_concurrency, check_strategy
 from ._transport_laws import check_transport
@@ -29,7 +29,6 @@ __all__ = (
     "Kit",
     "Law",
     "MemoryTransport",
-    "Record",
     "Recorder",
     "ServeFailed",
     "Served",

@@ -22,6 +22,8 @@ __all__ = ("MEMORY", "MemoryTransport", "connect_memory")
 #: The host of every address here. The top-level domain ``test`` is reserved (RFC 6761, 6.2): it is nobody's.
 MEMORY = "memory.test"
 
+_AF_UNIX: int = getattr(socket, "AF_UNIX", -1)  # Windows has none
+
 _ports = itertools.count(1)
 _listening: "weakref.WeakValueDictionary[int, MemoryListener]" = weakref.WeakValueDictionary()
 
@@ -61,7 +63,7 @@ class MemoryTransport:
         """
         address = InetAddress(MEMORY, next(_ports))
         try:
-            receiver, sender = socket.socketpair(getattr(socket, "AF_UNIX", None), _kind())
+            receiver, sender = socket.socketpair(_AF_UNIX, _kind())
         except OSError as error:
             raise ListenError.from_os_error(error, address) from error
         receiver.setblocking(False)

@@ -10,9 +10,10 @@ import time
 from collections.abc import Callable, Iterator
 
 from .._loop.loop import EventLoop
-from ..abc import LoopRunner, Runner, Strategy
+from ..abc import LoopRunner, Runner, Strategy, Supervisor
 from ..server import AnyServer, serve
 from ..transports import UdpTransport
+from . import _recorder
 from . import _request_laws as requests
 from ._clients import connect
 from ._kit import Kit
@@ -22,8 +23,6 @@ from ._stage import Stage, echo, first, receive, reply, serving
 
 __all__ = ("check_concurrency", "check_strategy")
 
-#: Seconds after which a strategy takes no more, though it does not call itself full: one request after the other.
-FILLED = 0.1
 #: More than any strategy takes at a time, that has a bound of its own.
 MANY = 50
 
@@ -96,14 +95,17 @@ def every_job_is_run_once(strategy: Strategy) -> None:
 
 
 def _ask_many(stage: Stage, ran: socket.socket) -> None:
+    threads: list[int] = []
+
     def handler(request: object, address: object, server: object) -> None:
+        threads.append(threading.get_ident())
         ran.send(b".")
         reply(request, address, first(request))
 
     with stage.running(handler) as server:
         clients = [stage.connect(server.address) for _ in range(MANY)]
         if stage.stream:
-            _let_it_fill(server)
+            _let_it_fill(server, threads)
         for number, client in enumerate(clients):
             client.sendall(b"%d\n" % number)
         for number, client in enumerate(clients):
@@ -113,16 +115,26 @@ def _ask_many(stage: Stage, ran: socket.socket) -> None:
     assert server.stats.finished == MANY, server.stats
 
 
-def _let_it_fill(server: AnyServer) -> None:
-    """Wait until as many requests are in flight as it takes at a time, all of which wait for their clients."""
-    until = time.monotonic() + FILLED
-    while server.stats.active < MANY and time.monotonic() < until and not _full(server):
+def _let_it_fill(server: AnyServer, threads: list[int]) -> None:
+    """
+    Wait until as many requests are in flight as it takes at a time, all of which wait for their clients.
+
+    Args:
+        server: Which.
+        threads: Those in which handlers run; the loop's own means that no other comes, unless requests are parked.
+    """
+    until = time.monotonic() + _recorder.FAILSAFE
+    while server.stats.active < MANY and not _full(server, threads):
+        assert time.monotonic() < until, f"it takes {server.stats.active} of {MANY} requests, and is not full"
         time.sleep(0.001)
 
 
-def _full(server: AnyServer) -> bool:
-    started = server._life._started
-    return started is not None and started.runner.full
+def _full(server: AnyServer, threads: list[int]) -> bool:
+    started, service = server._life._started, server._life._service
+    if started is None or service is None:
+        return False
+    held = service.thread in threads and not isinstance(started.runner, LoopRunner)
+    return held or service.loop.looks_away or isinstance(started.runner, Supervisor)
 
 
 def _receive_all(sock: socket.socket) -> bytes:
@@ -188,13 +200,12 @@ def _descriptors() -> list[str]:
 
 def _check_children() -> None:
     """Whether this process has children, as far as can be told without taking the status of somebody's."""
-    if sys.platform != "linux":
-        return  # macOS's Python has no waitid before 3.13, Windows no children in this sense
-    try:
-        ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    except ChildProcessError:
-        return
-    assert ended is None, f"a child was not waited for: {ended}"
+    if sys.platform == "linux":  # macOS's Python has no waitid before 3.13, Windows no children in this sense
+        try:
+            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            ended = None
+        assert ended is None, f"a child was not waited for: {ended}"
 
 
 def requests_outlive_the_loop_or_end_with_it(strategy: Strategy) -> None:
