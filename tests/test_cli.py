@@ -627,7 +627,7 @@ def test_the_commands_of_the_page(app: Path, capsys: Any, monkeypatch: pytest.Mo
             monkeypatch.chdir(app)
         assert main(sessions[here].split()[2:]) == (2 if said else 0)
         assert capsys.readouterr().err.strip() == said
-    assert len(composed) == 6
+    assert len(composed) >= 6
     sys.modules.pop("app", None)
 
 

@@ -102,8 +102,8 @@ def _ask_many(stage: Stage, ran: socket.socket) -> None:
         ran.send(b".")
         reply(request, address, first(request))
 
-    with stage.running(handler) as server:
-        clients = [stage.connect(server.address) for _ in range(MANY)]
+    with stage.running(handler) as server, contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(stage.connect(server.address)) for _ in range(MANY)]
         if stage.stream:
             _let_it_fill(server, threads)
         for number, client in enumerate(clients):
@@ -130,11 +130,11 @@ def _let_it_fill(server: AnyServer, threads: list[int]) -> None:
 
 
 def _full(server: AnyServer, threads: list[int]) -> bool:
-    started, service = server._life._started, server._life._service
-    if started is None or service is None:
+    service = server._life._service
+    if service is None:
         return False
-    held = service.thread in threads and not isinstance(started.runner, LoopRunner)
-    return held or service.loop.looks_away or isinstance(started.runner, Supervisor)
+    held = service.thread in threads and not isinstance(service.runner, LoopRunner)
+    return held or service.loop.looks_away or isinstance(service.runner, Supervisor)
 
 
 def _receive_all(sock: socket.socket) -> bytes:
