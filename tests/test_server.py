@@ -534,7 +534,7 @@ def test_a_server_made_before_a_fork_serves_in_the_child() -> None:
         if pid == 0:
             try:
                 server.handle_request()
-                server._life._work.runner.close(None)  # type: ignore[union-attr]
+                server._life.work.runner.close(None)  # type: ignore[union-attr]
             finally:
                 os._exit(0)
         with socket.create_connection(server.address, timeout=FAILSAFE) as client:

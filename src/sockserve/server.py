@@ -243,7 +243,7 @@ class Server(Generic[R, A]):
         Under `SelectorStrategy` these are the rows of its table; under the others it is known who is served, and
         no more. Any thread may ask. It costs a look at every request.
         """
-        return self._life.rows()
+        return self._life.work.rows(self._core)
 
     def workers(self) -> list[WorkerInfo]:
         """
@@ -251,7 +251,7 @@ class Server(Generic[R, A]):
 
         They are in the order of their places; one that drains comes before its successor. Any thread may ask.
         """
-        return self._life.workers()
+        return self._life.work.workers()
 
     @property
     def state(self) -> ServerState:

@@ -10,9 +10,7 @@ import attrs
 from .._loop.loop import EventLoop
 from ..abc import (
     Listener,
-    ListingRunner,
     OpeningStrategy,
-    StaffedRunner,
     Strategy,
     Supervisor,
     Transport,
@@ -21,7 +19,7 @@ from ..abc import (
 from ..abc._arrival import current_job
 from ..errors import CompositionError, ServerStateError
 from ..events import Closed, Listening, RequestsAbandoned
-from ..stats import Measurements, RowInfo, ServerState, WorkerInfo
+from ..stats import Measurements, ServerState
 from .core import ServerCore
 from .period import Service
 from .wishes import Wish, Wishes
@@ -60,7 +58,7 @@ class Lifecycle(Generic[R, A]):
     loop: EventLoop = attrs.field(init=False, factory=EventLoop)
     _listeners: Sequence[Listener[R, A]] = attrs.field(init=False, default=())
     _closed: bool = attrs.field(init=False, default=False)
-    _work: Work = attrs.field(init=False, factory=Work)
+    work: Work = attrs.field(init=False, factory=Work)
     _service: Service[R, A] | None = attrs.field(init=False, default=None)
     _periods: int = attrs.field(init=False, default=0)
     _wishes: Wishes = attrs.field(init=False, factory=Wishes)
@@ -74,18 +72,6 @@ class Lifecycle(Generic[R, A]):
     def is_open(self) -> bool:
         """Whether the kernel queues clients."""
         return bool(self._listeners) and not self._closed
-
-    def rows(self) -> list[RowInfo]:
-        """See `Server.rows`."""
-        runner = self._work.runner
-        if isinstance(runner, ListingRunner):
-            return runner.rows()
-        return [RowInfo(client_address=job.client_address, since=job.began) for job in self.core.jobs()]
-
-    def workers(self) -> list[WorkerInfo]:
-        """See `Server.workers`."""
-        runner = self._work.runner
-        return runner.workers() if isinstance(runner, StaffedRunner) else []
 
     @property
     def state(self) -> ServerState:
@@ -101,7 +87,7 @@ class Lifecycle(Generic[R, A]):
         """See `Server.measure`."""
         core, listeners = self.core, self._listeners if self.is_open else ()
         return core.measure().taken_with(
-            self._work.runner, listeners, at_limit=core.admission.at_limit, elsewhere=core.measured
+            self.work.runner, listeners, at_limit=core.admission.at_limit, elsewhere=core.measured
         )
 
     def open(self) -> None:
@@ -136,7 +122,7 @@ class Lifecycle(Generic[R, A]):
         with self._lock:
             self._pid = os.getpid()
             self._service = None
-            self._work = Work()
+            self.work = Work()
             self.loop = EventLoop()  # the old one watches what is the parent's
             self.core.forget_jobs()
 
@@ -178,7 +164,7 @@ class Lifecycle(Generic[R, A]):
                 raise ServerStateError(f"{self.name()} is being served already, by another call")
             self.expired = False
             self.core.pid = self._pid
-            runner = self._work.go_on(self.strategy, self.core, loop)
+            runner = self.work.go_on(self.strategy, self.core, loop)
             if limit is not None and isinstance(runner, Supervisor):
                 raise CompositionError(
                     f"{self.name()}: handle_request() accepts one request here, where workers accept theirs "
@@ -303,6 +289,6 @@ class Lifecycle(Generic[R, A]):
 
     def _close_runners(self) -> None:
         deadline = self.loop.time() + LAST_WAIT if self.expired else None
-        self._work.close(deadline)
+        self.work.close(deadline)
         if self.expired and self.core.active and self.core.wants(RequestsAbandoned):
             self.core.emit(RequestsAbandoned(server_address=self.core.address, active=self.core.active))

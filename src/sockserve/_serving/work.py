@@ -5,7 +5,8 @@ from typing import Any, TypeAlias
 import attrs
 
 from .._loop.loop import EventLoop
-from ..abc import Runner, Strategy
+from ..abc import ListingRunner, Runner, StaffedRunner, Strategy
+from ..stats import RowInfo, WorkerInfo
 from .core import ServerCore
 
 __all__ = ("Work",)
@@ -30,6 +31,16 @@ class Work:
             self.runner.move(loop)
         self._loop = loop
         return self.runner
+
+    def rows(self, core: _AnyCore) -> list[RowInfo]:
+        """See `Server.rows`."""
+        if isinstance(self.runner, ListingRunner):
+            return self.runner.rows()
+        return [RowInfo(client_address=job.client_address, since=job.began) for job in core.jobs()]
+
+    def workers(self) -> list[WorkerInfo]:
+        """See `Server.workers`."""
+        return self.runner.workers() if isinstance(self.runner, StaffedRunner) else []
 
     def close(self, deadline: float | None) -> None:
         """See `sockserve.abc.Runner.close`."""
