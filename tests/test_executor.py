@@ -11,6 +11,7 @@ import ssl
 import sys
 import termios
 import threading
+import tracemalloc
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
@@ -349,6 +350,22 @@ def test_places_go_round_in_order_however_many_wait() -> None:
     assert turns == [*waiters[:-2], waiters[-1]]
     desk.give_back()
     assert not desk.full
+
+
+def test_a_flood_from_a_client_that_never_reads() -> None:
+    """It is not read from, once what it does not read fills the way: memory stays below a bound, for ever."""
+    with ThreadPoolExecutor(2) as executor, serving(executor) as server, client_of(server) as client:
+        flood = (b"x" * 999 + b"\n") * 1000
+        client.settimeout(0.1)  # until it is seen that nobody reads
+        tracemalloc.start()
+        try:
+            with pytest.raises(TimeoutError):
+                for _ in range(1000):  # 1 GB, far more than any socket holds
+                    client.sendall(flood)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert peak < 1024 * 1024
 
 
 # Failures.

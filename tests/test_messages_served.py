@@ -419,6 +419,12 @@ def shared(request: pytest.FixtureRequest, get_strategy: Callable[[str], Strateg
     return get_strategy(request.param)
 
 
+@pytest.fixture(params=[name for name in HERE if name != "fork"])
+def shared_here(request: pytest.FixtureRequest, get_strategy: Callable[[str], Strategy]) -> Strategy:
+    """Each of those under which `respond` runs here."""
+    return get_strategy(request.param)
+
+
 def test_send_from_another_thread_goes_out_at_once(
     stream_kind: Kind, shared: Strategy, folder: Path, pushing: type[Pushing]
 ) -> None:
@@ -612,7 +618,7 @@ def test_what_is_not_for_a_request_alone_goes_further(folder: Path) -> None:
 
 @pytest.mark.parametrize("form", ["bytes", "generator"])
 def test_a_flood_from_a_client_that_never_reads(
-    form: str, stream_kind: Kind, shared: Strategy, folder: Path
+    form: str, stream_kind: Kind, shared_here: Strategy, folder: Path
 ) -> None:
     """It is not read from, once what it does not read fills the way: memory stays below a bound, for ever."""
     answered = itertools.count()
@@ -622,7 +628,7 @@ def test_a_flood_from_a_client_that_never_reads(
         return message if form == "bytes" else (message for _ in range(2))
 
     with (
-        serving(stream_kind, shared, folder, answering(respond)) as server,
+        serving(stream_kind, shared_here, folder, answering(respond)) as server,
         stream_kind.client(server.address, folder) as client,
     ):
         flood = (b"x" * 99 + b"\n") * 10_000
