@@ -84,6 +84,13 @@ def test_every_page_has_its_place() -> None:
     assert set(DOCS.rglob("*.md")) - contents() == set()
 
 
+def test_every_example_is_in_the_gallery() -> None:
+    """With its source."""
+    page = (DOCS / "gallery.md").read_text()
+    shown = set(re.findall(r"^```\{literalinclude\} \.\./examples/(\w+)\.py$", page, re.MULTILINE))
+    assert {path.stem for path in (ROOT / "examples").glob("[!_]*.py")} == shown
+
+
 def test_every_public_name_is_shown_once() -> None:
     """Whatever a public module has in its ``__all__`` is in the reference: a new module needs a line there."""
     modules = [

@@ -27,6 +27,7 @@ every_strategy = pytest.mark.parametrize("strategy", STRATEGIES)
 ARGUMENTS = {
     "behind_haproxy": ["--tcp", "127.0.0.1:0", "--agent", "127.0.0.1:0"],
     "bounded_threads": ["--tcp", "127.0.0.1:0", str(FOLDER)],
+    "chat": ["--tcp", "127.0.0.1:0"],
     "control_socket": ["--unix", "{folder}/control"],
     "dns_hosts": ["--udp", "127.0.0.1:0", "{folder}/hosts"],
     "http_files": ["--tcp", "127.0.0.1:0", str(FOLDER)],
@@ -34,8 +35,10 @@ ARGUMENTS = {
     "primes_messages": ["--tcp", "127.0.0.1:0"],
     "resp_messages": ["--tcp", "127.0.0.1:0"],
     "resp_store": ["--tcp", "127.0.0.1:0"],
+    "statsd_sink": ["--udp", "127.0.0.1:0"],
     "syslog_sink": ["--udp", "127.0.0.1:0"],
     "tcp_proxy": ["--tcp", "127.0.0.1:0", "127.0.0.1:9"],
+    "tftp_files": ["--udp", "127.0.0.1:0", str(FOLDER)],
     "tls_echo": ["--tcp", "127.0.0.1:0", "--certificate", "{folder}/chain.pem"],
 }
 
