@@ -38,6 +38,7 @@ from sockserve.events import Event, WorkerDied, WorkerEnded, WorkerReplaced, Wor
 from .measure import BenchmarkError
 from .process import TESTS
 
+assert sys.platform != "win32"  # there are no such workers
 __all__ = ()
 
 #: Seconds for kept connections in a worker that is replaced.
@@ -116,12 +117,12 @@ def _serving(workers: int, *, kept: bool) -> Iterator[_Served]:
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
+        assert process.stdout is not None
+        host, port = json.loads(process.stdout.readline())
+        served = _Served(process, (host, port))
+        listening = threading.Thread(target=served.listen)
+        listening.start()
         try:
-            assert process.stdout is not None
-            host, port = json.loads(process.stdout.readline())
-            served = _Served(process, (host, port))
-            listening = threading.Thread(target=served.listen)
-            listening.start()
             served.wait_for("WorkerStarted", workers)
             yield served
         finally:
