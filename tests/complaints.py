@@ -86,8 +86,10 @@ def stdlib_server(base: type, handler: type = Echo, **attributes: Any) -> Iterat
     try:
         yield server
     finally:
-        threading.Thread(target=server.shutdown, daemon=True).start()
+        stopping = threading.Thread(target=server.shutdown, daemon=True)
+        stopping.start()
         thread.join(PATIENCE)
+        stopping.join(PATIENCE)
         server.server_close()
 
 

@@ -133,10 +133,8 @@ def _tells_something(item: pytest.Function) -> bool:
     parameters = item.callspec.params if hasattr(item, "callspec") else {}
     if not any(str(parameters.get(name, "")).startswith("prefork") for name in _STRATEGIES):
         return True
-    if item.path.name == "test_tls.py":
-        return (
-            False  # it has a test of workers: others are asked while the last one is being forked, beside OpenSSL
-        )
+    if item.path.name in {"test_tls.py", "test_tls_clients.py"}:
+        return False  # one test is of workers: others would ask while the last one is forked, beside OpenSSL
     kinds = [parameters[name] for name in _KINDS if name in parameters]
     form = parameters.get("form", "class")
     if item.originalname == "test_answers_in_order" and form == "class":

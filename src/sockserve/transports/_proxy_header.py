@@ -154,6 +154,9 @@ def _port(word: bytes) -> int:
 
 
 def _inet(host: _Host, port: int) -> InetAddress:
+    mapped = host.ipv4_mapped if isinstance(host, ipaddress.IPv6Address) else None
+    if mapped is not None:  # before Python 3.13 its text does not show that it is
+        return InetAddress(str(mapped), port)
     return inet_address((str(host), port, 0, 0) if host.version == 6 else (str(host), port))
 
 
