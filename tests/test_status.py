@@ -45,7 +45,7 @@ from sockserve.status import status_server
 from sockserve.status._handler import StatusHandler
 from sockserve.status._http import MAX_HEAD, Heads, HttpError, TooLong, parse
 from sockserve.status._site import Site
-from sockserve.status._snapshot import MOST_ROWS, snapshot
+from sockserve.status._snapshot import MOST_ROWS, options_text, snapshot
 
 assert sys.platform != "win32"  # the suite needs POSIX; see CONTRIBUTING.md
 
@@ -374,6 +374,23 @@ def test_a_look_is_good_for_half_a_second(monkeypatch: pytest.MonkeyPatch) -> No
         for _ in range(10):
             asking.send(b"GET /status.json HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert len(looks) == 1
+
+
+@pytest.mark.parametrize(
+    ("strategy", "text"),
+    [
+        (SelectorStrategy(), "SelectorStrategy()"),
+        (ThreadPoolStrategy(), "ThreadPoolStrategy()"),
+        (
+            PreforkStrategy(ThreadStrategy(daemon=True), workers=70),
+            "PreforkStrategy(inner=ThreadStrategy(daemon=True), workers=70)",
+        ),
+        (42, "42"),
+    ],
+)
+def test_a_strategy_is_told_as_it_was_composed(strategy: object, text: str) -> None:
+    """Without what would be so anyway."""
+    assert options_text(strategy) == text
 
 
 def test_only_those_that_wait_longest_are_listed() -> None:

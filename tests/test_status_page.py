@@ -9,8 +9,9 @@ import pytest
 
 from browser import Browser
 from kinds import AF_UNIX, echo
-from recorder import FAILSAFE
+from recorder import FAILSAFE, Recorder
 from sockserve import (
+    PreforkStrategy,
     SelectorStrategy,
     Server,
     StreamRequestHandler,
@@ -19,6 +20,7 @@ from sockserve import (
     UnixStreamTransport,
     serve,
 )
+from sockserve.events import WorkerStarted
 from sockserve.status import status_server
 
 #: Chromium needs a second to begin, and some more on a machine that has much else to do.
@@ -35,18 +37,20 @@ class Patient(StreamRequestHandler):
             self.wfile.write(line)
 
 
-def test_the_page_shows_what_servers_are_doing(folder: Path) -> None:
+def test_the_page_shows_what_servers_are_doing(folder: Path, recorder: Recorder) -> None:
     """
     Live, with names that others chose as text, in both schemes, as wide as the window, without a complaint of the
     browser; and what it shows when the server drains, and has gone.
     """
     table = Server(TcpTransport(("127.0.0.1", 0)), SelectorStrategy(), Patient)
     threads: Server[Any, Any] = Server(UnixStreamTransport(f"{folder}/{HOSTILE}"), ThreadStrategy(), echo)
-    page = status_server([table, threads])
-    with Browser(folder / "profile") as browser, table, threads, page:
-        thread = threading.Thread(target=serve, args=(table, threads), kwargs={"beside": [page]})
+    workers = Server(TcpTransport(("127.0.0.1", 0)), PreforkStrategy(workers=1), Patient, observer=recorder)
+    page = status_server([table, threads, workers])
+    with Browser(folder / "profile") as browser, table, threads, workers, page:
+        thread = threading.Thread(target=serve, args=(table, threads, workers), kwargs={"beside": [page]})
         thread.start()
         try:
+            recorder.wait_for(WorkerStarted)  # it has none of the sockets that are made from here on
             with socket.create_connection(table.address, FAILSAFE) as client, socket.socket(AF_UNIX) as other:
                 client.sendall(b"x\n")
                 assert client.recv(10) == b"x\n"
@@ -60,7 +64,7 @@ def test_the_page_shows_what_servers_are_doing(folder: Path) -> None:
                 assert browser.wait("document.querySelector('#health').textContent === 'draining'")
                 assert browser.complaints() == []
         finally:
-            for server in (table, threads):
+            for server in (table, threads, workers):
                 server.shutdown(FAILSAFE)
             thread.join(FAILSAFE)
         page.server_close()
@@ -70,7 +74,7 @@ def test_the_page_shows_what_servers_are_doing(folder: Path) -> None:
 
 
 def see_both_servers(browser: Browser, port: int, folder: Path) -> None:
-    assert browser.wait("document.querySelectorAll('.server tbody tr').length === 2")
+    assert browser.wait("document.querySelectorAll('.server tbody tr').length === 3")
     shown = browser.run(
         "return [...document.querySelectorAll('.server')].map((server) => ({"
         "  name: server.querySelector('h2').textContent,"
@@ -78,7 +82,7 @@ def see_both_servers(browser: Browser, port: int, folder: Path) -> None:
         "  row: [...server.querySelectorAll('.block:nth-last-of-type(2) td')].map((cell) => cell.textContent),"
         "}))"
     )
-    assert [server["active"] for server in shown] == ["1", "1"]
+    assert [server["active"] for server in shown] == ["1", "1", "0"]
     peer, state, waits, _, left = shown[0]["row"]
     assert (peer, state, waits) == (f"127.0.0.1:{port}", "reading", "data")
     assert left.startswith("59 min ")
@@ -86,6 +90,9 @@ def see_both_servers(browser: Browser, port: int, folder: Path) -> None:
     escaped = HOSTILE.replace("\u202e", "\\u202e")
     assert shown[1]["name"] == f"unix://{folder}/{escaped}"
     assert shown[1]["row"][:3] == [f"{folder}/peer{escaped}", "running", ""]
+    cells = "document.querySelectorAll('.server:nth-of-type(3) tbody tr td')"
+    assert browser.wait(f"{cells}.length === 7 && {cells}[2].textContent === 'serving'")
+    assert browser.run(f"return [{cells}[0].textContent, {cells}[6].textContent]") == ["0", "0"]
     assert browser.run("return document.querySelectorAll('img[src=x]').length") == 0
     assert browser.wait("/^[0-9.]+$/.test(document.querySelectorAll('.tiles dd')[1].textContent)")  # a second look
 

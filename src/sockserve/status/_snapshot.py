@@ -5,7 +5,7 @@ import platform
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import attrs
@@ -55,7 +55,7 @@ def _server(name: str, server: AnyServer, now: float) -> JSON:
         "name": printable(name),
         "address": address_text(server._core.address),
         "transport": type(server.transport).__name__,
-        "strategy": printable(repr(server.strategy)),
+        "strategy": printable(options_text(server.strategy)),
         "handler": printable(handler_name(server.handler)),
         "state": server.state,
         "stats": {**attrs.asdict(stats)},
@@ -69,6 +69,21 @@ def _server(name: str, server: AnyServer, now: float) -> JSON:
         "rows": [_row(row, now) for row in _longest(rows)],
         "rows_left_out": max(0, len(rows) - MOST_ROWS),
     }
+
+
+def options_text(value: object) -> str:
+    """Write a strategy as people compose it: with the options that are not as they would be anyway."""
+    kind = type(value)
+    if not attrs.has(kind):
+        return repr(value)
+    options = ((field, getattr(value, field.name)) for field in attrs.fields(kind) if field.init)
+    shown = (f"{field.alias}={options_text(option)}" for field, option in options if option != _default(field))
+    return f"{kind.__name__}({', '.join(shown)})"
+
+
+def _default(field: "attrs.Attribute[object]") -> object:
+    make: Callable[[], object] | None = getattr(field.default, "factory", None)
+    return field.default if make is None else make()
 
 
 def _longest(rows: Sequence[RowInfo]) -> list[RowInfo]:

@@ -30,7 +30,7 @@ const ROW_COLUMNS = [
 ];
 const WORKER_COLUMNS = [
   ["Worker", ""],
-  ["Process", "number"],
+  ["Process", "w-what"],
   ["State", "w-state"],
   ["For", "number"],
   ["In flight", "number"],
