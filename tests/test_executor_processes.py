@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
@@ -266,7 +267,14 @@ def test_datagrams(pool: ProcessPoolExecutor) -> None:
             assert int(client.recv(20)) in pool._processes
             address = server.address
     with socket.socket(type=socket.SOCK_DGRAM) as again:
-        again.bind(address)
+        until = time.monotonic() + FAILSAFE
+        while True:  # the worker that was not asked may not have got as far yet as to let go
+            try:
+                again.bind(address)
+                break
+            except OSError:
+                assert time.monotonic() < until
+                threading.Event().wait(0.001)
 
 
 def test_what_cannot_be_pickled_is_refused_when_composed(pool: ProcessPoolExecutor) -> None:
