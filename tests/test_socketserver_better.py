@@ -1,5 +1,6 @@
 """Where sockserve's socketserver is better than the standard library's, and may be."""
 
+import contextlib
 import errno
 import gc
 import http.server
@@ -770,5 +771,6 @@ def test_a_handler_of_messages_without_a_framing_is_an_error(log: Log) -> None:
         framing = None  # type: ignore[assignment]
 
     with Server(ANYWHERE, NoFraming) as server, serving(server):
-        assert ask(server, b"one\n") == b""
+        with contextlib.suppress(OSError):  # nobody has read what was said: then the end is a reset
+            assert ask(server, b"one\n") == b""
     assert log.notes() == ["CompositionError"]
