@@ -18,7 +18,17 @@ from trustme import KeyType
 import sockserve
 from kinds import receive
 from recorder import FAILSAFE
-from sockserve import Deadlines, Limits, __version__, demo
+from sockserve import (
+    Deadlines,
+    Limits,
+    PreforkStrategy,
+    ProxyProtocolTransport,
+    TcpTransport,
+    ThreadPoolStrategy,
+    UdpTransport,
+    __version__,
+    demo,
+)
 from sockserve._named.parts import argument_docs
 from sockserve._serving import lifecycle
 from sockserve.cli import _listeners, _stopping, main
@@ -343,19 +353,69 @@ def test_a_failing_handler_is_logged_and_the_next_is_served(
     assert "INFO" not in said
 
 
-def test_limits_and_deadlines_are_those_of_the_classes(app: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each field is an option, and each server has them."""
-    composed: list[Any] = []
+def composed(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Collect the servers that would be served, in place of serving them."""
+    found: list[Any] = []
 
     def note(servers: Any, *_: object) -> int:
-        composed.extend(servers)
+        found.extend(servers)
         return 0
 
     monkeypatch.setattr("sockserve.cli._serve._serve", note)
+    return found
+
+
+def test_workers_are_processes_under_the_strategy(app: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever that is."""
+    servers = composed(monkeypatch)
+    words = ["--tcp", "127.0.0.1:0", "--set", "workers=3", "--workers", "2"]
+    assert serve(*words, strategy="thread-pool") == 0
+    assert servers[0].strategy == PreforkStrategy(ThreadPoolStrategy(workers=3), workers=2)
+
+
+def test_workers_serve_and_drain(app: Path, folder: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C reaches all of a terminal's processes, and the parent alone heeds it."""
+    answers: list[bytes] = []
+
+    def ask() -> None:
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(f"{folder}/s")
+            client.sendall(b"hello\n")
+            answers.append(receive(client, 6))
+            os.kill(os.getpid(), signal.SIGINT)
+            client.sendall(b"still here\n")
+            answers.append(receive(client, 11))
+            client.shutdown(socket.SHUT_RDWR)  # the worker has a copy of this socket
+
+    def serve_all(*servers: Any, **more: Any) -> None:
+        thread.start()
+        sockserve.serve(*servers, **more)
+
+    thread = threading.Thread(target=ask)
+    monkeypatch.setattr("sockserve.cli._serve.serve", serve_all)
+    assert serve("--unix", f"{folder}/s", "--workers", "1") == 0
+    thread.join()
+    assert answers == [b"HELLO\n", b"STILL HERE\n"]
+
+
+def test_proxies_are_believed_on_listeners_of_connections(app: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """But where one says otherwise; below TLS."""
+    servers = composed(monkeypatch)
+    words = ["--tcp", "127.0.0.1:0", "--tcp", "[::1]:0,proxy=false", "--udp", "127.0.0.1:0"]
+    assert serve(*words, "--proxy-from", "10.0.0.0/8", "--proxy-from", "::1", handler="anything") == 0
+    believing, plain, datagrams = (server.transport for server in servers)
+    assert believing == ProxyProtocolTransport(TcpTransport(("127.0.0.1", 0)), ["10.0.0.0/8", "::1"])
+    assert plain == TcpTransport(("::1", 0))
+    assert datagrams == UdpTransport(("127.0.0.1", 0))
+
+
+def test_limits_and_deadlines_are_those_of_the_classes(app: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each field is an option, and each server has them."""
+    servers = composed(monkeypatch)
     bounds = ["--limit-connections", "7", "--limit-overload", r"busy\n", "--deadline-handshake", "none"]
     assert serve("--tcp", "127.0.0.1:0", "--tcp", "[::1]:0", *bounds) == 0
-    assert [server.limits for server in composed] == [Limits(connections=7, overload=b"busy\n")] * 2
-    assert [server.deadlines for server in composed] == [Deadlines(handshake=None)] * 2
+    assert [server.limits for server in servers] == [Limits(connections=7, overload=b"busy\n")] * 2
+    assert [server.deadlines for server in servers] == [Deadlines(handshake=None)] * 2
 
 
 # Mistakes: one line, status 2.
@@ -407,6 +467,21 @@ MISTAKES = [
     (["serve", "H:Upper", "--unix", "s,mode=abc"], "mode must be permission bits in octal, such as 660"),
     (["serve", "H:Upper", "--fd", "99"], "--fd 99: AdoptedTransport: descriptor 99 is not an open socket"),
     (["serve", "H:Upper", "--systemd"], "--systemd: systemd has handed no socket to this process (LISTEN_PID)"),
+    (["serve", "H:Upper", "T", "--workers", "many"], "--workers: a whole number is meant, not 'many'"),
+    (
+        ["serve", "H:Upper", "T", "--workers", "0"],
+        "--strategy thread --workers 0: PreforkStrategy: workers must be",
+    ),
+    (["serve", "H:Upper", "T", "--strategy", "prefork", "--workers", "2"], "inner"),
+    (
+        ["serve", "H:Upper", "T", "--proxy-from", "nowhere"],
+        "--tcp 127.0.0.1:0: trusted: each must be a network such as",
+    ),
+    (["serve", "H:Upper", "--tcp", ":0,proxy=true"], "proxy=true needs --proxy-from"),
+    (
+        ["serve", "H:anything", "--udp", ":0", "--proxy-from", "::1"],
+        "--proxy-from is for connections, and no listener",
+    ),
     (["serve", "H:Upper", "T", "--tls-key", "k"], "--tls-key needs the certificate, too"),
     (["serve", "H:Upper", "T", "--tls-cert", "c"], "--tls-cert c: No such file or directory"),
     (["serve", "H:Upper", "T", "--tls-cert", "."], "--tls-cert .: Is a directory"),
@@ -567,7 +642,7 @@ def test_tls_without_connections_is_a_mistake(app: Path, files: Path, capsys: An
     """There is nothing to secure."""
     words = ["--udp", "127.0.0.1:0", "--tls-cert", str(files / "both.pem")]
     assert serve(*words, handler="anything") == 2
-    assert "--tls-cert has nothing to secure" in capsys.readouterr().err
+    assert "--tls-cert is for connections, and no listener brings any" in capsys.readouterr().err
 
 
 # Sockets of systemd.
@@ -607,13 +682,7 @@ def test_the_commands_of_the_page(app: Path, capsys: Any, monkeypatch: pytest.Mo
     (app / "app.py").write_text(re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)[0])
     authority().issue_cert(NAME).private_key_and_cert_chain_pem.write_to_path("cert.pem")
     Path("key.pem").write_bytes(Path("cert.pem").read_bytes())
-    composed: list[Any] = []
-
-    def note(servers: Any, *_: object) -> int:
-        composed.append(servers)
-        return 0
-
-    monkeypatch.setattr("sockserve.cli._serve._serve", note)
+    servers = composed(monkeypatch)
     monkeypatch.delitem(sys.modules, "app", raising=False)
     sessions = [
         line for block in re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()
@@ -627,7 +696,7 @@ def test_the_commands_of_the_page(app: Path, capsys: Any, monkeypatch: pytest.Mo
             monkeypatch.chdir(app)
         assert main(sessions[here].split()[2:]) == (2 if said else 0)
         assert capsys.readouterr().err.strip() == said
-    assert len(composed) >= 6
+    assert len(servers) >= 6
     sys.modules.pop("app", None)
 
 

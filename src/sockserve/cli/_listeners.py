@@ -1,7 +1,8 @@
 """Transports from what was typed for each listener: ``127.0.0.1:9000,backlog=100``."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import TypeAlias
 
 from .._named.parts import AnyTransport, make_transport
 from ..errors import CompositionError, OptionError
@@ -9,21 +10,26 @@ from ..transports import AdoptedTransport
 from ._options import Listen
 from ._usage import UsageError
 
-__all__ = ("systemd_descriptors", "transports")
+__all__ = ("Wrap", "systemd_descriptors", "transports")
 
 #: The first descriptor that systemd hands over (sd_listen_fds(3), SD_LISTEN_FDS_START).
 _FIRST = 3
 
-Secure = Callable[[AnyTransport], AnyTransport]
+#: Puts a transport of connections into another: TLS, the PROXY protocol.
+Wrap: TypeAlias = Callable[[AnyTransport], AnyTransport]
+
+#: What a listener may say of each wrapping: its name, and the option that there has to be for it.
+_WRAPPINGS = {"proxy": "--proxy-from", "tls": "--tls-cert"}
 
 
-def transports(listen: Listen, secure: Secure | None) -> Iterator[AnyTransport]:
+def transports(listen: Listen, wrappings: Mapping[str, Wrap | None]) -> Iterator[AnyTransport]:
     """
     Make the transports of one listener; `--systemd` may stand for several.
 
     Args:
         listen: As typed.
-        secure: Adds TLS to a transport of connections. None: without.
+        wrappings: By name, from the inside out: what is put around transports of connections, unless a listener
+            says otherwise, as by ``tls=false``. None: nothing.
 
     Raises:
         UsageError: Something of it cannot work; the text names the option.
@@ -31,17 +37,25 @@ def transports(listen: Listen, secure: Secure | None) -> Iterator[AnyTransport]:
     shown = f"--{listen.transport} {listen.text}".rstrip()
     try:
         address, settings = _split(listen.text)
-        tls = _take_tls(settings)
+        said = {name: _take_boolean(name, settings) for name in wrappings}
         if listen.transport == "systemd":
             made: list[AnyTransport] = _adopt_systemd(address, settings)
         else:
             made = [make_transport(listen.transport, address, settings)]
     except (OptionError, CompositionError) as error:
         raise UsageError(f"{shown}: {error}") from error
-    if tls and secure is None:
-        raise UsageError(f"{shown}: tls=true needs --tls-cert")
-    for transport in made:
-        yield secure(transport) if secure is not None and transport.stream and tls is not False else transport
+    for name, wrap in wrappings.items():
+        if said[name] and wrap is None:
+            raise UsageError(f"{shown}: {name}=true needs {_WRAPPINGS[name]}")
+    wanted = [wrap for name, wrap in wrappings.items() if wrap is not None and said[name] is not False]
+    for each in made:
+        transport = each
+        for wrap in wanted if transport.stream else ():
+            try:
+                transport = wrap(transport)
+            except (OptionError, CompositionError) as error:
+                raise UsageError(f"{shown}: {error}") from error
+        yield transport
 
 
 def _split(text: str) -> tuple[str, list[str]]:
@@ -50,14 +64,14 @@ def _split(text: str) -> tuple[str, list[str]]:
     return parts[0], parts[1:]
 
 
-def _take_tls(settings: list[str]) -> bool | None:
-    """Take ``tls=false`` or ``tls=true`` out of the options of a listener: it is no option of a transport."""
+def _take_boolean(name: str, settings: list[str]) -> bool | None:
+    """Take ``name=false`` or ``name=true`` out of the options of a listener: it is no option of a transport."""
     said: bool | None = None
     for setting in tuple(settings):
-        name, _, value = setting.partition("=")
-        if name == "tls":
+        key, _, value = setting.partition("=")
+        if key == name:
             if value not in {"true", "false"}:
-                raise OptionError(f"tls must be true or false, not {value!r}")
+                raise OptionError(f"{name} must be true or false, not {value!r}")
             said = value == "true"
             settings.remove(setting)
     return said

@@ -41,6 +41,8 @@ class ServeOptions:
     strategy: str
     settings: tuple[str, ...]
     values: dict[str, dict[str, str]]
+    workers: int | None
+    proxy_from: tuple[str, ...]
     tls_cert: str | None
     tls_key: str | None
     grace: float
@@ -103,6 +105,16 @@ def add_serve_arguments(parser: argparse.ArgumentParser) -> None:
     )
     _add_listeners(parser.add_argument_group("where requests come from (any number, on one loop)", _ADDRESSES))
     _add_strategy(parser.add_argument_group("where they run"))
+    proxies = parser.add_argument_group(
+        "behind a proxy, on every listener of connections but those with ,proxy=false"
+    )
+    proxies.add_argument(
+        "--proxy-from",
+        action="append",
+        default=[],
+        metavar="NETWORK",
+        help="believe proxies at these addresses, such as 10.0.0.0/8, whom they connect for (PROXY protocol)",
+    )
     tls = parser.add_argument_group("TLS, on every listener of connections but those with ,tls=false")
     tls.add_argument("--tls-cert", metavar="FILE", help="the certificate, and those that lead to its root (PEM)")
     tls.add_argument("--tls-key", metavar="FILE", help="its private key; left out: in the certificate's file")
@@ -160,6 +172,19 @@ def _add_strategy(group: "argparse._ArgumentGroup") -> None:
         help="an option of the strategy, such as daemon=true; `sockserve list` shows them",
     )
 
+    group.add_argument(
+        "--workers",
+        type=_count,
+        metavar="N",
+        help="serve from so many processes, each under that strategy",
+    )
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(f"a whole number is meant, not {text!r}")
+    return int(text)
+
 
 def _add_values(group: "argparse._ArgumentGroup", prefix: str) -> None:
     """Add an option for each field of a class of `VALUES`, explained by its docstring."""
@@ -208,6 +233,8 @@ def serve_options(found: argparse.Namespace) -> ServeOptions:
         strategy=found.strategy,
         settings=tuple(found.settings),
         values=values,
+        workers=found.workers,
+        proxy_from=tuple(found.proxy_from),
         tls_cert=found.tls_cert,
         tls_key=found.tls_key,
         grace=found.grace,

@@ -5,22 +5,30 @@ import inspect
 import logging
 import os
 import sys
-from typing import TypeAlias, cast
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 from .. import logs
-from .._named.parts import make_strategy, options_of, read_option
+from .._named.parts import AnyTransport, make_strategy, options_of, read_option
 from .._named.references import resolve
 from ..abc import Handler, Strategy
 from ..deadlines import Deadlines
 from ..errors import CompositionError, ListenError, OptionError
 from ..limits import Limits
 from ..server import AnyServer, Server, serve
-from ._listeners import transports
+from ..strategies import PreforkStrategy
+from ..transports import ProxyProtocolTransport
+from ._listeners import Wrap, transports
 from ._options import VALUES, ServeOptions
 from ._status import status_servers
 from ._stopping import Stopper
 from ._tls import securing
 from ._usage import FAILED, OK, UsageError, one_line, refusal
+
+if TYPE_CHECKING:
+    import socket
+
+    from ..abc import Transport
 
 __all__ = ("run",)
 
@@ -97,18 +105,35 @@ def compose(options: ServeOptions) -> list[AnyServer]:
     handler = _handler(options.handler)
     limits = cast("Limits", _value("limit", options))
     deadlines = cast("Deadlines", _value("deadline", options))
-    secure = securing(options.tls_cert, options.tls_key)
-    made = [transport for listen in options.listen for transport in transports(listen, secure)]
-    if secure is not None and not any(transport.stream for transport in made):
-        raise UsageError("--tls-cert has nothing to secure: no listener brings connections")
+    secure, unwrap = securing(options.tls_cert, options.tls_key), _proxied(options.proxy_from)
+    wrappings = {"proxy": unwrap, "tls": secure}  # the header of the PROXY protocol comes first, in clear
+    made = [transport for listen in options.listen for transport in transports(listen, wrappings)]
+    if not any(transport.stream for transport in made):
+        for option, wrap in (("--tls-cert", secure), ("--proxy-from", unwrap)):
+            if wrap is not None:
+                raise UsageError(f"{option} is for connections, and no listener brings any")
     return [Server(transport, strategy, handler, limits=limits, deadlines=deadlines) for transport in made]
+
+
+def _proxied(networks: Sequence[str]) -> Wrap | None:
+    """Return what believes proxies of these networks about their clients; None without any."""
+    if not networks:
+        return None
+
+    def unwrap(transport: AnyTransport) -> AnyTransport:
+        return ProxyProtocolTransport(cast("Transport[socket.socket, object]", transport), networks)
+
+    return unwrap
 
 
 def _strategy(options: ServeOptions) -> Strategy:
     try:
-        return make_strategy(options.strategy, options.settings)
+        inner = make_strategy(options.strategy, options.settings)
+        return inner if options.workers is None else PreforkStrategy(inner, workers=options.workers)
     except (OptionError, CompositionError) as error:
         shown = " ".join(["--strategy", options.strategy, *(f"--set {each}" for each in options.settings)])
+        if options.workers is not None:
+            shown = f"{shown} --workers {options.workers}"
         raise UsageError(f"{shown}: {error}") from error
 
 

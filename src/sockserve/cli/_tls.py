@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from .._named.parts import AnyTransport
 from ..transports import TlsTransport
-from ._listeners import Secure
+from ._listeners import Wrap
 from ._usage import UsageError
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ("securing",)
 
 
-def securing(cert: str | None, key: str | None) -> Secure | None:
+def securing(cert: str | None, key: str | None) -> Wrap | None:
     """
     Return what adds TLS to a transport; None without a certificate.
 
