@@ -683,12 +683,13 @@ def test_the_commands_of_the_page(app: Path, capsys: Any, monkeypatch: pytest.Mo
     authority().issue_cert(NAME).private_key_and_cert_chain_pem.write_to_path("cert.pem")
     Path("key.pem").write_bytes(Path("cert.pem").read_bytes())
     servers = composed(monkeypatch)
+    monkeypatch.setattr("sockserve.cli._reload.supervise", lambda words, say: 0)
     monkeypatch.delitem(sys.modules, "app", raising=False)
     sessions = [
         line for block in re.findall(r"```console\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()
     ]
     commands = [number for number, line in enumerate(sessions) if line.startswith("$ sockserve ")]
-    assert len(commands) >= 9
+    assert len(commands) >= 12
     for here, after in zip(commands, [*commands[1:], len(sessions)], strict=True):
         said = "\n".join(sessions[here + 1 : after])
         if "no/folder" in said:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from .. import __version__
 from .._named.registry import nearest
+from ._announcing import Announcer
 from ._options import Parser, add_serve_arguments, serve_options
 from ._usage import INTERRUPTED, OK, USAGE, UsageError, one_line
 
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(words)
     except UsageError as error:
-        print(f"sockserve: {one_line(str(error))}", file=sys.stderr)
+        _say(str(error))
         return USAGE
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -72,10 +73,10 @@ def _run(words: list[str]) -> int:
     if found.command is None:
         parser.print_help(sys.stderr)
         return USAGE
-    return _do(found)
+    return _do(found, words)
 
 
-def _do(found: argparse.Namespace) -> int:
+def _do(found: argparse.Namespace, words: list[str]) -> int:
     """Run a command; each loads only what it needs."""
     if found.command == "demo":
         from ..demo import main as demo  # noqa: PLC0415
@@ -86,6 +87,17 @@ def _do(found: argparse.Namespace) -> int:
 
         print(listing(), end="")
         return OK
+    options, announcer = serve_options(found), Announcer()
+    if options.reload and not announcer.supervised:
+        from ._reload import supervise  # noqa: PLC0415
+
+        if any(listen.transport == "systemd" for listen in options.listen):
+            raise UsageError("--reload and --systemd: systemd's sockets are for one process, and not its children")
+        return supervise(words, _say)
     from ._serve import run  # noqa: PLC0415
 
-    return run(serve_options(found))
+    return run(options, announcer)
+
+
+def _say(text: str) -> None:
+    print(f"sockserve: {one_line(text)}", file=sys.stderr)

@@ -49,6 +49,7 @@ class ServeOptions:
     status: StatusOptions
     log_format: str | None
     log_level: str | None
+    reload: bool
 
 
 class Parser(argparse.ArgumentParser):
@@ -126,6 +127,7 @@ def add_serve_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_status_arguments(parser.add_argument_group("watching it"))
     _add_stopping(parser.add_argument_group("stopping and logs"))
+    _add_development(parser.add_argument_group("while you write it"))
 
 
 _ADDRESSES = (
@@ -219,6 +221,14 @@ def _add_stopping(group: "argparse._ArgumentGroup") -> None:
     )
 
 
+def _add_development(group: "argparse._ArgumentGroup") -> None:
+    group.add_argument(
+        "--reload",
+        action="store_true",
+        help="start again when a file changes that the program has imported; what is in flight has a second then",
+    )
+
+
 def serve_options(found: argparse.Namespace) -> ServeOptions:
     """Take what was parsed out of the untyped namespace."""
     values: dict[str, dict[str, str]] = {
@@ -241,4 +251,5 @@ def serve_options(found: argparse.Namespace) -> ServeOptions:
         status=StatusOptions(address=found.status, remote=found.status_remote, hosts=tuple(found.status_host)),
         log_format=found.log_format,
         log_level=found.log_level,
+        reload=found.reload,
     )

@@ -18,6 +18,7 @@ from ..limits import Limits
 from ..server import AnyServer, Server, serve
 from ..strategies import PreforkStrategy
 from ..transports import ProxyProtocolTransport
+from ._announcing import Announcer
 from ._listeners import Wrap, transports
 from ._options import VALUES, ServeOptions
 from ._status import status_servers
@@ -34,12 +35,19 @@ __all__ = ("run",)
 
 AnyHandler: TypeAlias = Handler[object, object]
 
+#: Seconds that requests in flight have when the program is started again: somebody waits for it.
+RELOAD_GRACE = 1.0
+
 _log = logging.getLogger("sockserve.cli")
 
 
-def run(options: ServeOptions) -> int:
+def run(options: ServeOptions, announcer: Announcer) -> int:
     """
     Serve as *options* say, until a signal, a handler or a failure ends it.
+
+    Args:
+        options: What was typed.
+        announcer: Tells the parent of ``--reload``, if there is one, what was imported.
 
     Returns:
         The exit status. Where a handler would hold the process for ever, it does not return: the process ends.
@@ -48,13 +56,14 @@ def run(options: ServeOptions) -> int:
         UsageError: It cannot be served; nothing is open any more.
     """
     try:
-        servers = compose(options)
+        servers = _compose(options, announcer)
         beside = status_servers(servers, options.status)
     except (OptionError, CompositionError) as error:
         raise UsageError(str(error)) from error
     logs.configure(options.log_format, options.log_level)
 
-    stopper = Stopper(servers, options.grace, _log, _leave)
+    grace = min(options.grace, RELOAD_GRACE) if announcer.supervised else options.grace
+    stopper = Stopper(servers, grace, _log, _leave)
     with stopper.installed():
         status = _serve(servers, beside, options, stopper)
     if any(server.stats.active for server in servers):
@@ -92,7 +101,7 @@ def _serve(servers: list[AnyServer], beside: list[AnyServer], options: ServeOpti
     return OK
 
 
-def compose(options: ServeOptions) -> list[AnyServer]:
+def _compose(options: ServeOptions, announcer: Announcer) -> list[AnyServer]:
     """
     Make a server for each listener, with one strategy and handler.
 
@@ -102,7 +111,12 @@ def compose(options: ServeOptions) -> list[AnyServer]:
     if not options.listen:
         raise UsageError("nowhere to listen: add, for example, --tcp 127.0.0.1:9000")
     strategy = _strategy(options)
-    handler = _handler(options.handler)
+    try:
+        handler = _handler(options.handler)
+    except (OptionError, UsageError) as error:
+        announcer.announce_failure(error)
+        raise
+    announcer.announce()
     limits = cast("Limits", _value("limit", options))
     deadlines = cast("Deadlines", _value("deadline", options))
     secure, unwrap = securing(options.tls_cert, options.tls_key), _proxied(options.proxy_from)
@@ -112,7 +126,18 @@ def compose(options: ServeOptions) -> list[AnyServer]:
         for option, wrap in (("--tls-cert", secure), ("--proxy-from", unwrap)):
             if wrap is not None:
                 raise UsageError(f"{option} is for connections, and no listener brings any")
-    return [Server(transport, strategy, handler, limits=limits, deadlines=deadlines) for transport in made]
+    return [
+        Server(
+            transport,
+            strategy,
+            handler,
+            limits=limits,
+            deadlines=deadlines,
+            # One server of a loop is enough to look for what was imported later.
+            service_actions=announcer.announce if announcer.supervised and transport is made[0] else None,
+        )
+        for transport in made
+    ]
 
 
 def _proxied(networks: Sequence[str]) -> Wrap | None:
