@@ -82,8 +82,6 @@ def supervise(words: Sequence[str], say: Callable[[str], object]) -> int:
     Raises:
         UsageError: The platform is not POSIX.
     """
-    if sys.platform == "win32":
-        raise UsageError("--reload needs POSIX: the program inherits a descriptor")
     signals: list[int] = []
     files: dict[str, int] = {}
     with _noted(signals):
@@ -116,6 +114,8 @@ def _noted(signals: list[int]) -> Iterator[None]:
 
 
 def _start(words: Sequence[str], files: dict[str, int]) -> _Child:
+    if sys.platform == "win32":
+        raise UsageError("--reload needs POSIX: the program inherits a descriptor")
     reader, writer = os.pipe()
     os.set_blocking(reader, False)
     os.set_inheritable(writer, True)
