@@ -31,7 +31,8 @@ from sockserve import (
 )
 from sockserve._named.parts import argument_docs
 from sockserve._serving import lifecycle
-from sockserve.cli import _listeners, _stopping, main
+from sockserve.cli import _listeners, _options, _stopping, main
+from systemd_kit import handed_over
 from tls_kit import NAME, authority, client_context
 
 assert sys.platform != "win32"  # the suite needs POSIX; see CONTRIBUTING.md
@@ -648,25 +649,20 @@ def test_tls_without_connections_is_a_mistake(app: Path, files: Path, capsys: An
 # Sockets of systemd.
 
 
-@pytest.mark.parametrize(("name", "chosen"), [("", [3, 4, 5]), ("web", [3, 5]), ("ctl", [4])])
+@pytest.mark.parametrize(("name", "chosen"), [("", [0, 1, 2]), ("web", [0, 2]), ("ctl", [1])])
 def test_the_sockets_of_systemd(monkeypatch: pytest.MonkeyPatch, name: str, chosen: list[int]) -> None:
-    """All, or those of one name; what a child starts does not inherit them."""
-    closed = []
-    monkeypatch.setattr(os, "set_inheritable", lambda fd, flag: closed.append((fd, flag)))
-    monkeypatch.setenv("LISTEN_PID", str(os.getpid()))
-    monkeypatch.setenv("LISTEN_FDS", "3")
-    monkeypatch.setenv("LISTEN_FDNAMES", "web:ctl:web")
-    assert _listeners.systemd_descriptors(name) == chosen
-    assert closed == [(3, False), (4, False), (5, False)]
+    """All, or those of one name."""
+    with handed_over(monkeypatch, "web:ctl:web", "inet", "datagram", "inet") as first:
+        listen = _options.Listen("systemd", name)
+        made = [transport.sock_or_fd for transport in _listeners.transports(listen, {})]  # type: ignore[attr-defined]
+    assert made == [first + number for number in chosen]
 
 
 def test_a_name_that_systemd_has_not_given(monkeypatch: pytest.MonkeyPatch, app: Path, capsys: Any) -> None:
     """The names are said; and an option of such a socket is systemd's."""
-    monkeypatch.setenv("LISTEN_PID", str(os.getpid()))
-    monkeypatch.setenv("LISTEN_FDS", "0")
-    monkeypatch.setenv("LISTEN_FDNAMES", "web:ctl")
-    assert serve("--systemd", "wbe") == 2
-    assert serve("--systemd", "web,backlog=3") == 2
+    with handed_over(monkeypatch, "web:ctl", "inet", "datagram"):
+        assert serve("--systemd", "wbe") == 2
+        assert serve("--systemd", "web,backlog=3") == 2
     said = capsys.readouterr().err
     assert "none of systemd's sockets has the name 'wbe'; there are web, ctl" in said
     assert "'backlog=3': options of these sockets belong into systemd's .socket unit" in said

@@ -25,6 +25,7 @@ every_strategy = pytest.mark.parametrize("strategy", STRATEGIES)
 
 #: What makes each example serve: where it listens, and its own arguments.
 ARGUMENTS = {
+    "activated": ["--port", "0"],
     "behind_haproxy": ["--tcp", "127.0.0.1:0", "--agent", "127.0.0.1:0"],
     "bounded_threads": ["--tcp", "127.0.0.1:0", str(FOLDER)],
     "chat": ["--tcp", "127.0.0.1:0"],
@@ -109,7 +110,7 @@ def test_terminated_with_a_client(strategy: str) -> None:
         assert store.wait() == 0
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "bounded_threads"])
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in {"activated", "bounded_threads"}])
 def test_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     """--help shows the docstring, and which strategy has which options."""
     module = load(name)

@@ -1,19 +1,16 @@
 """Transports from what was typed for each listener: ``127.0.0.1:9000,backlog=100``."""
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import TypeAlias
 
+from .. import systemd
 from .._named.parts import AnyTransport, make_transport
 from ..errors import CompositionError, OptionError
 from ..transports import AdoptedTransport
 from ._options import Listen
 from ._usage import UsageError
 
-__all__ = ("Wrap", "systemd_descriptors", "transports")
-
-#: The first descriptor that systemd hands over (sd_listen_fds(3), SD_LISTEN_FDS_START).
-_FIRST = 3
+__all__ = ("Wrap", "transports")
 
 #: Puts a transport of connections into another: TLS, the PROXY protocol.
 Wrap: TypeAlias = Callable[[AnyTransport], AnyTransport]
@@ -78,31 +75,17 @@ def _take_boolean(name: str, settings: list[str]) -> bool | None:
 
 
 def _adopt_systemd(name: str, settings: list[str]) -> list[AnyTransport]:
+    """Adopt all sockets that systemd has handed over, or those with this name."""
     if settings:
         raise OptionError(f"{settings[0]!r}: options of these sockets belong into systemd's .socket unit")
-    return [AdoptedTransport(fd) for fd in systemd_descriptors(name)]
-
-
-def systemd_descriptors(name: str = "") -> list[int]:
-    """
-    Return the descriptors that systemd has handed over (sd_listen_fds(3)): all, or those with this name.
-
-    Raises:
-        OptionError: There are none for this process, or none of that name.
-    """
-    if os.environ.get("LISTEN_PID") != str(os.getpid()):
+    found = systemd.activated()
+    if not found:
         raise OptionError(
             "systemd has handed no socket to this process (LISTEN_PID): start it by its .socket unit, or "
             "`systemd-socket-activate -l 9000 sockserve serve ...`"
         )
-    count = int(os.environ.get("LISTEN_FDS", "0"))
-    found = list(range(_FIRST, _FIRST + count))
-    for fd in found:
-        os.set_inheritable(fd, False)
-    if not name:
-        return found
-    named = os.environ.get("LISTEN_FDNAMES", "").split(":")
-    chosen = [fd for fd, each in zip(found, named, strict=False) if each == name]
+    chosen = [each for each in found if name in {"", each.name}]
     if not chosen:
-        raise OptionError(f"none of systemd's sockets has the name {name!r}; there are {', '.join(named)}")
-    return chosen
+        names = ", ".join(each.name for each in found)
+        raise OptionError(f"none of systemd's sockets has the name {name!r}; there are {names}")
+    return [AdoptedTransport(each.fd) for each in chosen]

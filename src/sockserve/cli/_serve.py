@@ -15,8 +15,10 @@ from ..abc import Handler, Strategy
 from ..deadlines import Deadlines
 from ..errors import CompositionError, ListenError, OptionError
 from ..limits import Limits
+from ..observers import log_events
 from ..server import AnyServer, Server, serve
 from ..strategies import PreforkStrategy
+from ..systemd import Notifier, SystemdObserver, Watchdog
 from ..transports import ProxyProtocolTransport
 from ._announcing import Announcer
 from ._listeners import Wrap, transports
@@ -126,6 +128,9 @@ def _compose(options: ServeOptions, announcer: Announcer) -> list[AnyServer]:
         for option, wrap in (("--tls-cert", secure), ("--proxy-from", unwrap)):
             if wrap is not None:
                 raise UsageError(f"{option} is for connections, and no listener brings any")
+    observer = SystemdObserver(servers=len(made)) if Notifier() else log_events
+    # One server of a loop is enough to look for what was imported later, and to say that the loop turns.
+    actions = announcer.announce if announcer.supervised else Watchdog.from_environment()
     return [
         Server(
             transport,
@@ -133,8 +138,8 @@ def _compose(options: ServeOptions, announcer: Announcer) -> list[AnyServer]:
             handler,
             limits=limits,
             deadlines=deadlines,
-            # One server of a loop is enough to look for what was imported later.
-            service_actions=announcer.announce if announcer.supervised and transport is made[0] else None,
+            observer=observer,
+            service_actions=actions if transport is made[0] else None,
         )
         for transport in made
     ]
