@@ -15,6 +15,7 @@ import sockserve.abc
 from kinds import IN_LOOP, LEVEL, SHARED, STRATEGIES, SUPERVISED, TRANSPORTS, Kind
 from recorder import FAILSAFE, Recorder
 from sockserve._loop import pollers
+from sockserve.testing import Gate
 from tls_kit import Relay, relays
 
 assert sys.platform != "win32"  # the suite needs POSIX; see CONTRIBUTING.md
@@ -151,6 +152,14 @@ def recorder() -> Iterator[Recorder]:
     """An observer that hears forked children too."""
     with Recorder() as made:
         yield made
+
+
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    """What holds a handler until the test lets it go."""
+    made = Gate()
+    yield made
+    made.close()
 
 
 @pytest.fixture

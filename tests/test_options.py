@@ -222,13 +222,6 @@ def test_options_of_a_server(options: dict[str, Any], text: str) -> None:
         Server(TCP, SyncStrategy(), _echo, **options)
 
 
-def test_what_later_versions_take_is_not_taken_and_ignored() -> None:
-    """An option that has no effect would be a lie."""
-    for name in ("idle", "total"):
-        with pytest.raises(CompositionError, match=f"{name} is not kept yet"):
-            Server(TCP, SyncStrategy(), _echo, deadlines=Deadlines(**{name: 1.0}))
-
-
 @pytest.mark.parametrize("name", ["connections", "per_peer"])
 def test_limits_are_counts_or_none(name: str) -> None:
     """From one on; what could not be kept is an error at once."""

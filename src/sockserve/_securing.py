@@ -6,6 +6,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, TypeGuard
 
+from ._pulse import WAITS, PulsedSocket
 from ._table.current import current_row
 from ._table.polling import wait_for
 from .abc import Patience
@@ -94,6 +95,10 @@ def secure(sock: socket.socket, context: ssl.SSLContext) -> ssl.SSLSocket:
             from ._table.tls import secure_parking  # noqa: PLC0415 - loads greenlet
 
             return secure_parking(sock, context)
+        if isinstance(sock, PulsedSocket):
+            from ._pulse_tls import secure_watched  # noqa: PLC0415 - few have an idle deadline
+
+            return secure_watched(sock, context)
         return context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
     except OSError as error:
         raise TlsHandshakeError(peer, _reason(error)) from error
@@ -119,7 +124,11 @@ def shake_hands(sock: ssl.SSLSocket, patience: Patience) -> None:
     peer, timeout = _peer(sock), sock.gettimeout()
     try:
         sock.settimeout(patience.left())
+        if isinstance(sock, PulsedSocket):
+            sock.pulse[WAITS] = time.monotonic()  # what it waits with is no read of its own
         sock.do_handshake()
+        if isinstance(sock, PulsedSocket):
+            sock.pulse[WAITS] = 0.0
         sock.settimeout(timeout)
     except RequestAborted:
         raise

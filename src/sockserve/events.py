@@ -16,6 +16,7 @@ __all__ = (
     "Accepted",
     "ChildDied",
     "Closed",
+    "DeadlinePassed",
     "Drained",
     "Draining",
     "Event",
@@ -214,6 +215,20 @@ class ProxyFailed(NotOpened):
     A proxy, whose own address is the ``client_address`` here, has not said whom it speaks for: its connection was
     closed, for this ``reason``.
     """
+
+
+@attrs.frozen(kw_only=True)
+class DeadlinePassed(RequestEvent):
+    """
+    A connection is ended because one of its deadlines has passed: ``deadline`` is its name in
+    `sockserve.Deadlines`, "idle" or "total", and ``seconds`` what it was. That of a handshake is `TlsFailed`.
+
+    ``ended`` is false where there was nothing to end: the handler has taken the socket's descriptor away.
+    """
+
+    deadline: str
+    seconds: float
+    ended: bool
 
 
 @attrs.frozen(kw_only=True)

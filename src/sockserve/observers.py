@@ -85,6 +85,10 @@ _ROWS: dict[type[Event], tuple[int, str]] = {
         ERROR,
         "{e.handler}, serving {client}, ignored the end of the server, and is abandoned",
     ),
+    events.DeadlinePassed: (
+        INFO,
+        "the connection of {e.client_address!r} is over: {e.deadline} deadline of {e.seconds} s",
+    ),
     events.MessageRefused: (INFO, "closing the connection of {client}: {e.error}"),
     events.MessageDropped: (DEBUG, "dropped {e.size} bytes of {client}, a message without its end"),
     events.PeerGone: (DEBUG, "{client} went away: {e.error!r}"),

@@ -98,6 +98,16 @@ _LOADED: tuple[tuple[str, str, str, Load, float, tuple[Target, ...]], ...] = (
     ("tls", "sockserve-pool-tls", "asyncio-tls", Handshakes(), 1.0, (_ratio("throughput", least=1.0),)),
     ("tls-selector", "sockserve-selector-tls", "asyncio-tls", Handshakes(), 1.0, ()),
     ("dns", "sockserve-sync-dns", "stdlib-sync-dns", _QUERIES, 10.0, (_ratio("cpu", most=0.8),)),
+    ("bounded-thread", "bounded-thread-once", "sockserve-thread-once", _CONNECTIONS, 1.0,
+     (_ratio("cpu", most=1.05),)),
+    ("bounded-thread-kept", "bounded-thread-kept", "sockserve-thread-kept", RedisBenchmark(keep=True), 10.0,
+     (_ratio("cpu", most=1.05),)),
+    ("bounded-selector", "bounded-selector-once", "sockserve-selector-once", _CONNECTIONS, 1.0,
+     (_ratio("cpu", most=1.05),)),
+    ("bounded-selector-kept", "bounded-selector-kept", "sockserve-selector-kept", RedisBenchmark(keep=True), 10.0,
+     (_ratio("cpu", most=1.05),)),
+    ("bounded-messages-kept", "bounded-messages-kept", "sockserve-messages-kept", RedisBenchmark(keep=True), 10.0,
+     (_ratio("cpu", most=1.05),)),
 )  # fmt: skip
 
 #: Our servers that compute for each request, by two processes and by one: name, share of ``--requests``, targets.

@@ -8,8 +8,10 @@ from typing_extensions import override
 from sockserve import (
     BaseRequestHandler,
     Chunks,
+    Deadlines,
     ForkStrategy,
     InetAddress,
+    Limits,
     Lines,
     MessageHandler,
     PreforkStrategy,
@@ -27,7 +29,7 @@ from sockserve.abc import DatagramRequest, Handler, Strategy
 from .answers import EACH, PONG, REQUEST_SIZE, Hello, compute, dns_reply
 from .servers import STANDING
 
-__all__ = ("datagrams", "streams")
+__all__ = ("bounded", "datagrams", "streams")
 
 _ANYWHERE = ("127.0.0.1", 0)
 
@@ -131,6 +133,17 @@ _STRATEGIES: dict[str, Callable[[], Strategy]] = {
 def streams(strategy: str, what: str) -> Server[socket.socket, InetAddress]:
     """Make a server of connections."""
     return Server(TcpTransport(_ANYWHERE), _STRATEGIES[strategy](), _HANDLERS[what])
+
+
+def bounded(strategy: str, what: str) -> Server[socket.socket, InetAddress]:
+    """Make a server of connections with every limit and every deadline, none of which is met."""
+    return Server(
+        TcpTransport(_ANYWHERE),
+        _STRATEGIES[strategy](),
+        _HANDLERS[what],
+        limits=Limits(connections=10_000, per_peer=10_000),
+        deadlines=Deadlines(idle=60.0, total=3600.0),
+    )
 
 
 def datagrams(strategy: str) -> Server[DatagramRequest, InetAddress]:

@@ -84,6 +84,11 @@ SERVERS: dict[str, tuple[str, ...]] = {
     "sockserve-sync-short": ("server_compute", "streams", "sync", "short"),
     "sockserve-executor-long": ("server_compute", "streams", "executor", "long"),
     "sockserve-executor-short": ("server_compute", "streams", "executor", "short"),
+    "bounded-thread-once": ("server_sockserve", "bounded", "thread", "once"),
+    "bounded-thread-kept": ("server_sockserve", "bounded", "thread-daemon", "kept"),
+    "bounded-selector-once": ("server_sockserve", "bounded", "selector", "once"),
+    "bounded-selector-kept": ("server_sockserve", "bounded", "selector", "kept"),
+    "bounded-messages-kept": ("server_sockserve", "bounded", "selector", "messages"),
     "sockserve-messages-kept": ("server_sockserve", "streams", "selector", "messages"),
     "sockserve-messages-lines": ("server_sockserve", "streams", "selector", "message-lines"),
 }

@@ -95,6 +95,10 @@ class ExecutorRunner:
         """See `sockserve.abc.ListingRunner.rows`."""
         return self._table.rows()
 
+    def pulse(self, job: Job, /) -> tuple[float, float]:
+        """See `sockserve.abc.PulseRunner`. While a task runs, nobody waits for the client."""
+        return self._table.pulse(job)
+
     def time_turns(self, add: Callable[[float], object], /) -> None:
         """See `sockserve.abc.TurningRunner`. What the executor does is none."""
         self._table.time_turns(add)

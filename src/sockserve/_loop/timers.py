@@ -63,6 +63,13 @@ class Timers:
             self._dead -= 1
         return heap[0][0] if heap else None
 
+    def take(self) -> Callable[[], object]:
+        """Take the next call, which there is (`next_due`), for whoever makes it."""
+        timer = heapq.heappop(self.heap)[2]
+        callback, timer.callback = timer.callback, None
+        assert callback is not None  # else next_due had dropped it
+        return callback
+
     def run(self, now: float) -> bool:
         """
         Make the calls that are due. One that is added meanwhile and due at once waits for the next round.
@@ -72,11 +79,8 @@ class Timers:
         """
         bound, ran = next(self._order), False  # of those that were asked for before
         while (when := self.next_due()) is not None and when <= now and self.heap[0][1] < bound:
-            timer = heapq.heappop(self.heap)[2]
-            callback, timer.callback = timer.callback, None
             ran = True
-            assert callback is not None  # else next_due had dropped it
-            callback()
+            self.take()()
         return ran
 
 

@@ -37,7 +37,7 @@ class Admission(Generic[R, A]):
     core: "ServerCore[R, A]"
     limits: Limits
     verify: Callable[[R, A], bool] | None
-    #: Whether there is anything to decide: else arrivals are not asked about at all.
+    #: Whether there is anything to decide or to note: else arrivals are not asked about at all.
     needed: bool = attrs.field(init=False)
     census: Census | None = attrs.field(init=False, default=None)
     _farewells: Farewells | None = attrs.field(init=False, default=None)
@@ -50,7 +50,8 @@ class Admission(Generic[R, A]):
             self.census = Census(limits.per_peer)
         if limits.overload != "wait":
             self._most = limits.connections
-        self.needed = not (self.census is None and self._most is None and self.verify is None)
+        decides = self.census is not None or self._most is not None or self.verify is not None
+        self.needed = decides or self.core.timekeeper is not None
 
     @property
     def at_limit(self) -> bool:
@@ -90,15 +91,15 @@ class Admission(Generic[R, A]):
         if self._most is not None and self.core.active >= self._most:
             self._turn_away(arrival, self._refusal(arrival, "connections"))
             return False
-        if arrival.named_later:
-            return True  # `vet` is asked, when it is known who it is
         try:
-            objection = self._objection(arrival)
+            objection = None if arrival.named_later else self._objection(arrival)  # then `vet` is asked
         except BaseException:  # Ctrl-C: it is for the server, and the connection for nobody
             arrival.finish()
             raise
         if objection is not None:
             self._turn_away(arrival, objection)
+        elif self.core.timekeeper is not None:
+            self.core.timekeeper.begin(arrival)
         return objection is None
 
     def vet(self, arrival: Arrival[R, A]) -> bool:
@@ -119,7 +120,7 @@ class Admission(Generic[R, A]):
 
     def _objection(self, arrival: Arrival[R, A]) -> Event | None:
         """Say why *arrival* is not to be served, if so, by whom it comes from."""
-        if self.census is not None and not self.census.enter(arrival):
+        if self.census is not None and not self.census.begin(arrival):
             return self._refusal(arrival, "per_peer")
         if self.verify is None:
             return None
@@ -133,7 +134,7 @@ class Admission(Generic[R, A]):
             )
         finally:
             if objection is not None and self.census is not None:
-                self.census.leave(arrival)
+                self.census.end(arrival)
         return objection
 
     def _refusal(self, arrival: AnyArrival, reason: str) -> Refused:

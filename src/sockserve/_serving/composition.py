@@ -66,16 +66,12 @@ def _check_kind(transport: object, handler: object) -> None:
 
 def check_bounds(limits: object, deadlines: object) -> None:
     """
-    Refuse what are no `Limits` or `Deadlines`, and those of the latter that nothing keeps yet.
+    Refuse what are no `Limits` or `Deadlines`.
 
     Raises:
         OptionTypeError: One is something else.
-        CompositionError: ``idle`` or ``total`` is set.
     """
     if not isinstance(limits, Limits):
         raise OptionTypeError(f"Server: limits must be such as Limits(connections=1000), not {limits!r}")
     if not isinstance(deadlines, Deadlines):
         raise OptionTypeError(f"Server: deadlines must be such as Deadlines(handshake=10.0), not {deadlines!r}")
-    for name in ("idle", "total"):
-        if getattr(deadlines, name) is not None:
-            raise CompositionError(f"Server: deadlines.{name} is not kept yet; leave it None")

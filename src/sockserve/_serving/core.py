@@ -27,6 +27,7 @@ from ..observers import Emitter
 from ..stats import Stats
 from .admission import Admission
 from .reports import Reports
+from .timekeeping import Timekeeper
 
 if TYPE_CHECKING:
     from ..server import Server
@@ -77,6 +78,7 @@ class ServerCore(Reports[R, A]):
     pid: int = 0
     answer: Callable[..., object] = attrs.field(init=False)  # type: ignore[explicit-any]  # see Serving
     converse: Callable[[AnyArrival], Conversation] | None = attrs.field(init=False, default=None)
+    timekeeper: Timekeeper[R, A] | None = attrs.field(init=False)
     admission: Admission[R, A] = attrs.field(init=False)
     # Called, in any thread, with each request that has ended.
     _at_ends: tuple[Callable[[AnyArrival], object], ...] = attrs.field(init=False, default=())
@@ -101,6 +103,12 @@ class ServerCore(Reports[R, A]):
         messages = Messages.of(self.handler)
         if messages is not None:
             self.answer, self.converse = messages.answer, messages.converse
+        self._let_in()
+
+    def _let_in(self) -> None:
+        """Begin to count who is let in."""
+        kept = self.deadlines.idle is not None or self.deadlines.total is not None
+        self.timekeeper = Timekeeper(self, self.deadlines) if kept else None
         self.admission = Admission(self, self.limits, self._verify)
         self._admits = self.admission.admits if self.admission.needed else None
         self.forget_at_ends()
@@ -111,8 +119,8 @@ class ServerCore(Reports[R, A]):
 
     def forget_at_ends(self) -> None:
         """Call nobody any more at the ends of requests, but who counts them all the time."""
-        census = self.admission.census
-        self._at_ends = () if census is None else (census.leave,)
+        counts = self.admission.census, self.timekeeper
+        self._at_ends = tuple(each.end for each in counts if each is not None)
 
     def ask_observer(self, now: float) -> None:
         """Ask what the observer wants, before a batch of requests: again after a while, it may change its mind."""
@@ -152,9 +160,7 @@ class ServerCore(Reports[R, A]):
             self._measure_in(Measures())  # a new lock, too
         self._accepted -= len(self._jobs)
         self._jobs = set()
-        self.admission = Admission(self, self.limits, self._verify)
-        self._admits = self.admission.admits if self.admission.needed else None
-        self.forget_at_ends()
+        self._let_in()
 
     @property
     def active(self) -> int:

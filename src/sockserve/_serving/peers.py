@@ -55,7 +55,7 @@ class Census:
     _peers: dict[AnyArrival, Hashable] = attrs.field(init=False, factory=dict)
     _lock: threading.Lock = attrs.field(init=False, factory=threading.Lock)
 
-    def enter(self, arrival: AnyArrival) -> bool:
+    def begin(self, arrival: AnyArrival) -> bool:
         """Count a request in; whether there is room for it. If not, it is not counted."""
         peer = peer_of(arrival.client_address)
         if peer is None:
@@ -68,7 +68,7 @@ class Census:
             self._peers[arrival] = peer
         return True
 
-    def leave(self, arrival: AnyArrival) -> None:
+    def end(self, arrival: AnyArrival) -> None:
         """Count a request out, if it was counted in. Again: no effect."""
         if arrival not in self._peers:
             return

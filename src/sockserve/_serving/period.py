@@ -87,6 +87,8 @@ class Service(Generic[R, A]):
         counts = self.limit is not None
         runner = self.core.admission.enter(self.loop, self.runner)
         accepting = Acceptor if self.yields is None else functools.partial(SharedAcceptor, yields=self.yields)
+        if self.core.timekeeper is not None:
+            self.core.timekeeper.enter(self.loop, self.runner)
         for listener in self.core.listeners:
             acceptor = accepting(
                 loop=self.loop,
@@ -218,6 +220,8 @@ class Service(Generic[R, A]):
                     timer.cancel()
             self.on_left()
             self.left.set()
+            if self.core.timekeeper is not None:
+                self.core.timekeeper.leave()  # after it: an observer in its thread may be waiting in `shutdown`
 
 
 @attrs.define(eq=False)

@@ -36,7 +36,7 @@ class Conversations:
     table: Table
     make_row: MakeRow
     on_slow: Callable[[Job, float], object]
-    rows: "set[DrivenRow]" = attrs.field(init=False, factory=set)
+    rows: "dict[Job, DrivenRow]" = attrs.field(init=False, factory=dict)
     #: Held for a moment where messages come from other threads.
     lock: threading.Lock = attrs.field(init=False, factory=threading.Lock)
 
@@ -51,13 +51,18 @@ class Conversations:
             return False
         self.table.thread = threading.get_ident()
         row = self.make_row(self, job, sock, conversation)
-        self.rows.add(row)
+        self.rows[job] = row
         row.begin()
         return True
 
     def infos(self) -> list[RowInfo]:
         """Describe them. Any thread."""
-        return [row.info() for row in tuple(self.rows)]
+        return [row.info() for row in tuple(self.rows.values())]
+
+    def pulse(self, job: Job) -> tuple[float, float] | None:
+        """See `sockserve.abc.PulseRunner`; None: *job* is no conversation of these."""
+        row = self.rows.get(job)
+        return None if row is None else row.pulse()
 
     def leave(self) -> None:
         """
@@ -69,7 +74,7 @@ class Conversations:
         if self.table.foreign:
             return
         first: BaseException | None = None
-        for row in tuple(self.rows):
+        for row in tuple(self.rows.values()):
             try:
                 row.end(RequestAborted(errno.ECONNABORTED, "the server has stopped"))
             except BaseException as error:  # noqa: BLE001 - raised below, when all have ended

@@ -48,6 +48,7 @@ class DrivenRow:
         "home",
         "job",
         "mailed",
+        "moved",
         "output",
         "since",
         "size",
@@ -74,6 +75,8 @@ class DrivenRow:
         #: What ends it when the peer has taken everything.
         self.failure: BaseException | None = None
         self.ended = False
+        #: When it was last sent something that it had not asked for.
+        self.moved = 0.0
         self.since = self.table.clock()
 
     # What a subclass says.
@@ -96,6 +99,10 @@ class DrivenRow:
         return RowInfo(
             client_address=self.job.client_address, state=state, waiting_for=waiting_for, since=self.since
         )
+
+    def pulse(self) -> tuple[float, float]:
+        """See `sockserve.abc.PulseRunner`."""
+        return (self.since if self.watched else 0.0), self.moved
 
     # From its begin to its end.
 
@@ -132,7 +139,7 @@ class DrivenRow:
             return
         with self.home.lock:
             self.ended = True
-        self.home.rows.discard(self)
+        self.home.rows.pop(self.job, None)
         if self.watched:
             self.table.loop.unwatch(self.fd)
         self.output = None
@@ -216,6 +223,7 @@ class DrivenRow:
             return False
         if not self.put(data):
             return False
+        self.moved = self.table.clock()
         self.look()
         return True
 
@@ -232,4 +240,5 @@ class DrivenRow:
             self.mailed -= len(data)
         if not self.ended:
             self.put(data)
+            self.moved = self.table.clock()
             self.advance()

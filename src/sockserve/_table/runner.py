@@ -15,6 +15,7 @@ from .conversing import ConversationRow
 from .fibres import Fibres, frame_of, run_here
 from .rows import Row, Table
 from .sockets import CooperativeSocket, adopt_request
+from .waiting import WaitingSocket
 
 __all__ = ("TableRunner",)
 
@@ -60,7 +61,7 @@ class TableRunner:
             request = job.request
             if type(request) is socket.socket and self._conversations.begin(job, request):
                 return
-            job.replace(adopt_request(request))
+            job.replace(adopt_request(request, stamps=self.core.deadlines.idle is not None))
         elif not self._answer_through(job) and self._at_once:
             self._run_at_once(job)
             return
@@ -94,6 +95,14 @@ class TableRunner:
         self._add_turn = add
         self._table.slow = _ALL
 
+    def pulse(self, job: Job, /) -> tuple[float, float]:
+        """See `sockserve.abc.PulseRunner.pulse`."""
+        told = self._conversations.pulse(job)
+        if told is not None:
+            return told
+        request = job.request
+        return request.pulse() if isinstance(request, WaitingSocket) else (0.0, 0.0)
+
     def move(self, loop: Loop, /) -> None:
         """Nothing is in flight between two times of serving."""
         self.loop = loop
@@ -116,7 +125,7 @@ class TableRunner:
 
     def disown_all(self) -> None:
         """In another process: close its copies of what is in flight here."""
-        for job in [row.job for row in self._table.rows] + [row.job for row in self._conversations.rows]:
+        for job in [*(row.job for row in self._table.rows), *self._conversations.rows]:
             job.disown(_NOBODY)
 
     def close(self, deadline: float | None, /) -> None:
@@ -178,6 +187,9 @@ class _Nobody:
 
     def abort(self) -> None:
         """Its socket is closed."""
+
+    def kill(self) -> None:
+        """It is given up already."""
 
 
 _NOBODY = _Nobody()

@@ -5,14 +5,42 @@ import os
 import socket
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import attrs
 
-if TYPE_CHECKING:
-    from .waiting import WaitingSocket
-
 __all__ = ("SendableFile", "send_file")
+
+
+#: Bytes for one call, at most: sendfile(2) takes 2 GB, and a fast client is not to hold the loop for longer.
+_CHUNK = 1 << 20
+#: Bytes read at a time, where the system cannot send from the file itself.
+_PIECE = 64 * 1024
+
+
+class SendingSocket(Protocol):
+    """What is needed of a socket, which waits in its own way."""
+
+    @property
+    def type(self) -> int:
+        """See `socket.socket.type`."""
+        ...
+
+    def fileno(self) -> int:
+        """See `socket.socket.fileno`."""
+        ...
+
+    def gettimeout(self) -> float | None:
+        """See `socket.socket.gettimeout`."""
+        ...
+
+    def send(self, data: memoryview, /) -> int:
+        """See `socket.socket.send`."""
+        ...
+
+    def when_writable(self, attempt: Callable[[], int], /) -> int:
+        """Make *attempt* until there is room."""
+        ...
 
 
 class SendableFile(Protocol):
@@ -27,15 +55,11 @@ class SendableFile(Protocol):
         ...
 
 
-#: Bytes for one call, at most: sendfile(2) takes 2 GB, and a fast client is not to hold the loop for longer.
-_CHUNK = 1 << 20
-#: Bytes read at a time, where the system cannot send from the file itself.
-_PIECE = 64 * 1024
-
-
-def send_file(sock: "WaitingSocket", file: SendableFile, offset: int = 0, count: int | None = None) -> int:
+def send_file(
+    sock: "SendingSocket", file: SendableFile, offset: int = 0, count: int | None = None, chunk: int = _CHUNK
+) -> int:
     """
-    Send *file* from *offset* to its end, or *count* bytes of it; return how many were sent.
+    Send *file* from *offset* to its end, or *count* bytes of it, in chunks; return how many were sent.
 
     Raises:
         ValueError: The file is not binary, the socket not a stream, or not to wait; *count* is not positive.
@@ -48,7 +72,7 @@ def send_file(sock: "WaitingSocket", file: SendableFile, offset: int = 0, count:
         raise ValueError(f"count must be a positive integer (got {count!r})")
     if sock.gettimeout() == 0.0:
         raise ValueError("non-blocking sockets are not supported")
-    sending = _Sending(sock, file, offset, count)
+    sending = _Sending(sock, file, offset, count, chunk)
     try:
         sending.run()
     finally:
@@ -59,10 +83,11 @@ def send_file(sock: "WaitingSocket", file: SendableFile, offset: int = 0, count:
 
 @attrs.define(eq=False)
 class _Sending:
-    sock: "WaitingSocket"
+    sock: "SendingSocket"
     file: SendableFile
     offset: int
     count: int | None
+    chunk: int
     sent: int = 0
 
     def run(self) -> None:
@@ -83,7 +108,7 @@ class _Sending:
             source = fileno()
         except OSError:
             return False
-        while size := self._left(_CHUNK):
+        while size := self._left(self.chunk):
             try:
                 sent = self.sock.when_writable(lambda: self._send_from(source, size))
             except OSError as error:
@@ -103,7 +128,7 @@ class _Sending:
     def _from_pieces(self) -> None:
         if self.offset:
             self.file.seek(self.offset)
-        while (size := self._left(_PIECE)) and (data := self.file.read(size)):
+        while (size := self._left(min(_PIECE, self.chunk))) and (data := self.file.read(size)):
             view = memoryview(data)
             while view:
                 sent = self.sock.send(view)

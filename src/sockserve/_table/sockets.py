@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
+from .._traffic import has_traffic
 from .._typing import Buffer, override
 from .connecting import connect
 from .files import reader
@@ -222,7 +223,7 @@ def _size(buffer: Buffer) -> int:
         return view.nbytes
 
 
-def adopt(sock: socket.socket) -> CooperativeSocket:
+def adopt(sock: socket.socket, made_of: type[CooperativeSocket] | None = None) -> CooperativeSocket:
     """
     Turn a socket into one that parks; the old object has lost its descriptor.
 
@@ -237,7 +238,7 @@ def adopt(sock: socket.socket) -> CooperativeSocket:
     family, kind, proto, patience = plainly.family, plainly.type, sock.proto, sock.gettimeout()
     fd = sock.detach()
     try:
-        made = CooperativeSocket(family, kind, proto, fd)
+        made = (made_of or CooperativeSocket)(family, kind, proto, fd)
     except BaseException:
         socket.close(fd)
         raise
@@ -245,6 +246,16 @@ def adopt(sock: socket.socket) -> CooperativeSocket:
     return made
 
 
-def adopt_request(request: object) -> object:
-    """Turn an accepted connection into one that parks; a socket of another class stays as it is, and blocks."""
-    return adopt(request) if type(request) is _plain else request
+def adopt_request(request: object, *, stamps: bool = False) -> object:
+    """
+    Turn an accepted connection into one that parks; a socket of another class stays as it is, and blocks.
+
+    With *stamps* it notes what it sends, unless the system does.
+    """
+    if type(request) is not _plain:
+        return request
+    if stamps and not has_traffic(request):
+        from .stamping import StampingSocket  # noqa: PLC0415 - derived from ours
+
+        return adopt(request, StampingSocket)
+    return adopt(request)

@@ -5,6 +5,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable
+from time import monotonic
 from typing import Concatenate, ParamSpec, TypeVar
 
 from .._typing import Buffer, override
@@ -124,6 +125,7 @@ class CooperativeSSLSocket(ssl.SSLSocket, CooperativeSocket):  # type: ignore[mi
 
     def _write(self, attempt: Callable[[], T]) -> T:
         patience = self._patience
+        self._watch.moved = monotonic()  # for an idle deadline: nothing of what it costs is noticed beside TLS
         self._take_turn()
         writing = self._writing
         if not (writing.acquire(False) if patience == 0.0 else writing.acquire(True, _or_forever(patience))):

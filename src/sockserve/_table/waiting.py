@@ -117,6 +117,12 @@ class WaitingSocket(socket.socket):
             except BlockingIOError:
                 deadline = self.wait_writable(deadline)
 
+    def pulse(self) -> tuple[float, float]:
+        """Say since when somebody waits for the peer, and when it was last sent something, if that is noted."""
+        watch = self._watch
+        waiters = watch.readers + watch.writers
+        return min((row.since for row in waiters), default=0.0), watch.moved
+
     # Its end.
 
     @override

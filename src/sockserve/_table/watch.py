@@ -50,6 +50,7 @@ class Watch:
         tries: How often it may be read from before its next event. 0: a read would find nothing, wait. Below 0: it
             has had its share, and waits for its next turn.
         sends: How often it may be written to before the others have their turn.
+        moved: When something was last sent, where that is noted.
         short: Whether nothing is left after a short read.
         regular: Who has waited to read here, in this loop and by edges: he waits again by the shortest way. In a
             forked child he does not, since the machine says that his row is no more to be parked.
@@ -60,6 +61,7 @@ class Watch:
         "interest",
         "level",
         "loop",
+        "moved",
         "readers",
         "regular",
         "sends",
@@ -77,6 +79,7 @@ class Watch:
         self.loop: Loop | None = None
         self.level = False
         self.interest = 0
+        self.moved = 0.0
         self.fd = -1
         self.regular: Fibre | None = None
         self.readers: tuple[Row, ...] = ()

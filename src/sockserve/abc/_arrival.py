@@ -39,6 +39,10 @@ class Keeper(Protocol):
         """Let every wait of the handler for its peer end."""
         ...
 
+    def kill(self) -> None:
+        """End the request without asking its handler, which has taken no notice of `abort`."""
+        ...
+
 
 class Unwelcome(Exception):  # noqa: N818 - it names the client
     """Ends a request whose client is turned away where it runs; that has been reported."""

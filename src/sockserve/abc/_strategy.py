@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar, runtime_checkable
 
+from ..deadlines import Deadlines
 from ..events import Event
 from ..stats import RowInfo, WorkerInfo
 from ._arrival import Keeper
@@ -13,11 +14,13 @@ from ._transport import Listener, Transport
 __all__ = (
     "CheckingStrategy",
     "Core",
+    "HoldingRunner",
     "Job",
     "ListingRunner",
     "LoadingStrategy",
     "LoopRunner",
     "OpeningStrategy",
+    "PulseRunner",
     "Runner",
     "StaffedRunner",
     "Strategy",
@@ -145,6 +148,11 @@ class Core(Protocol):
         ...
 
     @property
+    def deadlines(self) -> Deadlines:
+        """How long connections may take. The server keeps them, by what a runner tells it (`PulseRunner`)."""
+        ...
+
+    @property
     def answers_messages(self) -> bool:
         """Whether what answers is a `MessageHandler`, which never waits for its client by itself."""
         ...
@@ -224,6 +232,34 @@ class LoopRunner(Runner, Protocol):
 
         Raises:
             BaseException: What `Job.run` has let through.
+        """
+        ...
+
+
+@runtime_checkable
+class HoldingRunner(Runner, Protocol):
+    """
+    A runner whose `submit` may run the request, and so hold the loop's thread.
+
+    Deadlines are kept by a thread beside it then.
+    """
+
+    @property
+    def holds_loop(self) -> bool:
+        """Whether that is so."""
+        ...
+
+
+@runtime_checkable
+class PulseRunner(Runner, Protocol):
+    """A runner that knows since when each of its requests waits for its client."""
+
+    def pulse(self, job: Job, /) -> tuple[float, float]:
+        """
+        Say since when *job* waits for its client to send or to take something, on `time.monotonic`'s clock, and
+        when bytes were last sent to it, where the runner knows. 0.0 for no.
+
+        Of what a request waits besides is no matter: that is not the client's fault. Called in the loop's thread.
         """
         ...
 

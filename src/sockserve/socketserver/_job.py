@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeAlias, cast
 
 from ..abc import Keeper, Listener, Reply
+from ..deadlines import Deadlines
 from ..errors import RequestAborted
 from ..events import Event, HandlerSlow, RequestAbandoned
 from ..handlers import handler_name
@@ -163,6 +164,11 @@ class Face:
     def address(self) -> object:
         """See `sockserve.abc.Core.address`."""
         return getattr(self._server(), "server_address", None)
+
+    @property
+    def deadlines(self) -> Deadlines:
+        """See `sockserve.abc.Core.deadlines`. These servers have none: their handlers set a ``timeout``."""
+        return Deadlines()
 
     @property
     def answers_messages(self) -> bool:

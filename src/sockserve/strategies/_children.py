@@ -85,6 +85,12 @@ class Child(Generic[W]):
         self.asked_to_end = True
         self.send(signal.SIGQUIT)
 
+    def kill(self) -> None:
+        """Send SIGKILL."""
+        if sys.platform == "win32":
+            raise NotImplementedError
+        self.send(signal.SIGKILL)
+
     def send(self, number: int) -> None:
         """Send a signal, to nobody where the child is gone."""
         with contextlib.suppress(ProcessLookupError):

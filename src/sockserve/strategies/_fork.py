@@ -6,7 +6,7 @@ import signal
 import struct
 import sys
 from types import FrameType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import attrs
 
@@ -17,6 +17,9 @@ from ..errors import CompositionError
 from ..events import ChildDied
 from ._children import Child, Children, Pipe
 from ._forks import ThreadsReport, flush, may_have_threads
+
+if TYPE_CHECKING:
+    from ._cells import Cells
 
 __all__ = ("ForkStrategy",)
 
@@ -67,12 +70,18 @@ class ForkRunner:
     full: bool = attrs.field(init=False, default=False)
     _children: Children[Job] = attrs.field(init=False)
     _relay: "_StopRelay" = attrs.field(init=False)
+    # Since when children wait; None where nobody wants to know.
+    cells: "Cells | None" = attrs.field(init=False, default=None)
     _report_threads: ThreadsReport = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._children = Children(self.loop, self._ended)
         self._report_threads = ThreadsReport(self.core)
         self._relay = _StopRelay(self.loop, self.core)  # now: when it is needed descriptors may be exhausted
+        if self.core.deadlines.idle is not None:
+            from ._cells import Cells  # noqa: PLC0415 - few have such a deadline
+
+            self.cells = Cells(self.options.max_children)
 
     def submit(self, job: Job, /) -> None:
         if sys.platform == "win32":
@@ -81,6 +90,8 @@ class ForkRunner:
             self._report_threads()
         children = self._children
         pipe = None if children.pidfd else children.prepare()
+        if self.cells is not None:
+            self.cells.begin(job)
         # What is in the buffers would otherwise be written twice.
         flush()
         mask = signals.pthread_sigmask(SIG_BLOCK, ())
@@ -102,6 +113,8 @@ class ForkRunner:
             pid = os.fork()
         except OSError:
             self._children.cancel(pipe)
+            if self.cells is not None:
+                self.cells.end(job)
             raise
         if pid == 0:
             _serve_in_child(self, job, mask)
@@ -116,6 +129,10 @@ class ForkRunner:
         # Also where the program has blocked them, to wait for them in a thread that the child does not have.
         signals.pthread_sigmask(SIG_SETMASK, mask - _FOR_CHILDREN)
 
+    def pulse(self, job: Job, /) -> tuple[float, float]:
+        """See `sockserve.abc.PulseRunner.pulse`."""
+        return (0.0, 0.0) if self.cells is None else self.cells.read(job)
+
     def _ended(self, child: Child[Job], status: int | None) -> None:
         """Take note of a child's end: its exit status, minus the signal's number, or None where unknown."""
         if status not in _REPORTED and self.core.wants(ChildDied):
@@ -127,6 +144,8 @@ class ForkRunner:
                     status=status,
                 )
             )
+        if self.cells is not None:
+            self.cells.end(child.job)
         child.job.settle(ok=status in _SUCCESS)
         if self.full:
             self.full = False
@@ -142,6 +161,8 @@ class ForkRunner:
             self._children.wait(deadline)
         self._children.forget()
         self._relay.close()
+        if self.cells is not None:
+            self.cells.close()
 
 
 #: Plain numbers, as all that a child touches: see `_signals`.
@@ -159,6 +180,8 @@ def _serve_in_child(runner: ForkRunner, job: Job, mask: set[int]) -> NoReturn:
     status = 1
     try:
         runner.enter_child(job, mask)
+        if runner.cells is not None:
+            runner.cells.write(job)
         status = 0 if job.run() else 1
     except BaseException as error:
         sys.excepthook(type(error), error, error.__traceback__)

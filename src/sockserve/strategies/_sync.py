@@ -23,6 +23,7 @@ class SyncStrategy:
 
 class _SyncRunner:
     full = False
+    holds_loop = True
 
     def submit(self, job: Job, /) -> None:
         job.run()

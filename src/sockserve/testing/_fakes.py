@@ -8,6 +8,7 @@ import attrs
 
 from .._loop.timers import Timer, Timers
 from ..abc import READ, Keeper, Listener, Reply
+from ..deadlines import Deadlines
 from ..events import Event
 from ._clock import FakeClock
 
@@ -84,10 +85,13 @@ class FakeCore:
     handler_name: str = "fake.handler"
     handler: object = None
     answers_messages: bool = False
+    deadlines: Deadlines = attrs.field(factory=Deadlines)
+    #: Whether no event is wanted.
+    deaf: bool = False
 
     def wants(self, kind: type[Event], /) -> bool:
-        """All."""
-        return True
+        """All, unless ``deaf``."""
+        return not self.deaf
 
     def emit(self, event: Event, /) -> None:
         """Collect *event*."""

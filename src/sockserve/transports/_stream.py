@@ -51,6 +51,16 @@ class StreamArrival(Arrival[socket.socket, A]):
         self.request = request
 
     @override
+    def open(self) -> socket.socket:
+        """Return the socket; one with a pulse where there is an idle deadline, and the strategy has no other."""
+        if self.serving.deadlines.idle is not None and type(self.request) is _PlainSocket:
+            from .._pulse import watched  # noqa: PLC0415 - few have such a deadline
+
+            self.request = watched(self.request)
+            self._shut_again()
+        return self.request
+
+    @override
     def start_tls(self, context: "ssl.SSLContext", patience: Patience | None = None) -> "ssl.SSLSocket":
         """Go on with TLS over the connection, and serve the result in its place."""
         if _is_tls(self.request):
@@ -59,13 +69,16 @@ class StreamArrival(Arrival[socket.socket, A]):
         from .._securing import secure, shake_hands  # noqa: PLC0415 - loads ssl, which only who has a context has
 
         self.request = secured = secure(self.request, context)
-        # Who wanted an end of it while one object gave way to the other has spoken to the old one.
+        self._shut_again()
+        shake_hands(secured, patience)
+        return secured
+
+    def _shut_again(self) -> None:
+        """Who wanted an end of it while one object gave way to the other has spoken to the old one."""
         if self.aborted:
             self._shut(socket.SHUT_RDWR)
         elif hasattr(self, "_input_ended"):
             self._shut(socket.SHUT_RD)
-        shake_hands(secured, patience)
-        return secured
 
     @override
     def finish(self) -> None:
