@@ -24,7 +24,8 @@ from sockserve._serving.timekeeping import INSIST, LAST_RESORT, Timekeeper
 from sockserve._serving.watchman import Watchman
 from sockserve._traffic import Traffic, has_traffic, traffic_of, unread
 from sockserve.events import DeadlinePassed, Event
-from table_kit import FakeLoop, tcp_pair, unix_pair
+from sockserve.testing import FakeLoop
+from table_kit import tcp_pair, unix_pair
 
 assert sys.platform != "win32"  # the suite needs POSIX; see CONTRIBUTING.md
 
