@@ -50,3 +50,6 @@ html_css_files = ["sockserve.css"]
 html_copy_source = False
 pygments_style = "friendly"
 pygments_dark_style = "github-dark"
+
+# Examples in docstrings show what is printed, to the letter.
+doctest_default_flags = 0

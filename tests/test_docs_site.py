@@ -1,6 +1,7 @@
 """The documentation as a site: it builds without a warning, and has every public name."""
 
 import importlib.util
+import re
 import subprocess
 import sys
 import zlib
@@ -35,6 +36,8 @@ def test_it_builds_without_a_warning(tmp_path: Path) -> None:
     command = [sys.executable, str(tmp_path / "build.py"), str(DOCS), str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr + done.stdout
+    (tests,) = re.findall(r"^ *(\d+) tests$", (tmp_path / "doctest" / "output.txt").read_text(), re.MULTILINE)
+    assert int(tests) >= 15  # those of the docstrings
     inventory = (tmp_path / "html" / "objects.inv").read_bytes().split(b"\n", 4)[4]
     known = {line.partition(" ")[0] for line in zlib.decompress(inventory).decode().splitlines()}
     assert set(shown()) - known == set()

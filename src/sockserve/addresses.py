@@ -15,6 +15,13 @@ class InetAddress(NamedTuple):
 
     An IPv6 scope stays in the host (``fe80::1%eth0``). An IPv4 client of a listener for both families appears
     as IPv4.
+
+    >>> from sockserve import InetAddress
+    >>> address = InetAddress("::1", 80)
+    >>> str(address), address.port
+    ('[::1]:80', 80)
+    >>> address == ("::1", 80)
+    True
     """
 
     host: str

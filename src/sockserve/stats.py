@@ -109,6 +109,11 @@ class Distribution:
 
         At least that part took no longer. ``float("inf")`` where it took longer than every bound; None where there
         is nothing.
+
+        >>> from sockserve import Distribution
+        >>> durations = Distribution(bounds=(0.001, 0.01, 0.1), counts=(90, 8, 1, 1), total=0.4)
+        >>> durations.quantile(0.5), durations.quantile(0.95), durations.quantile(1.0)
+        (0.001, 0.01, inf)
         """
         wanted = part * self.count
         for upper, reached in zip((*self.bounds, float("inf")), accumulate(self.counts), strict=True):

@@ -31,7 +31,7 @@ _compiled = functools.lru_cache(maxsize=32)(struct.Struct)
 
 @attrs.frozen
 class LengthPrefixed:
-    """
+    r"""
     A message is preceded by its length, which counts the message alone; 0 is an empty message.
 
     A message that the end of the input cuts is dropped and reported.
@@ -44,6 +44,13 @@ class LengthPrefixed:
 
     Raises:
         OptionError: The format is not that of one integer, or ``max_length`` is not a number from 1 to 2**31 - 1.
+
+    Examples:
+        >>> from sockserve import LengthPrefixed
+        >>> LengthPrefixed("!H").encode(b"hello")
+        b'\x00\x05hello'
+        >>> list(LengthPrefixed("!H").decoder().feed(b"\x00\x02hi\x00\x00\x00"))
+        [b'hi', b'']
     """
 
     format: str = attrs.field(default="!I", validator=_format)

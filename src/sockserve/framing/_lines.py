@@ -26,6 +26,14 @@ class Lines:
 
     Raises:
         OptionError: ``max_length`` is not a number from 1 to 2**31 - 1.
+
+    Examples:
+        >>> from sockserve import Lines
+        >>> decoder = Lines(max_length=1000).decoder()
+        >>> list(decoder.feed(b"one\r\ntwo\nthr")), list(decoder.feed(b"ee\n"))
+        ([b'one', b'two'], [b'three'])
+        >>> Lines().encode(b"four")
+        b'four\n'
     """
 
     max_length: int = attrs.field(default=65536, validator=count(1))

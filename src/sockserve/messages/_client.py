@@ -23,15 +23,16 @@ class MessageClient:
     r"""
     The peer of one handler, connected without a socket: for its tests.
 
-        class Upper(MessageHandler):
-            framing = Lines()
-
-            def respond(self, message: bytes) -> bytes:
-                return message.upper()
-
-        client = Upper.test_client()
-        assert client.send(b"one\ntw") == b"ONE\n"
-        assert client.send(b"o\n") == b"TWO\n"
+    >>> from sockserve import Lines, MessageHandler
+    >>> class Upper(MessageHandler):
+    ...     framing = Lines()
+    ...     def respond(self, message: bytes) -> bytes:
+    ...         return message.upper()
+    >>> client = Upper.test_client()
+    >>> client.send(b"one\ntw")
+    b'ONE\n'
+    >>> client.send(b"o\n")
+    b'TWO\n'
 
     What goes in and comes out is what would go over the connection, framed. What the handler raises is raised
     here, after it has been disconnected. For datagrams call `respond` itself: there is nothing more to it.

@@ -44,6 +44,14 @@ class TcpTransport:
 
     Resource handling:
         Opens nothing before `listen`, whose listener the server closes.
+
+    Examples:
+        >>> from sockserve import TcpTransport
+        >>> TcpTransport(("127.0.0.1", 80)) == TcpTransport(("127.0.0.1", 80), nodelay=True)
+        True
+        >>> TcpTransport(("127.0.0.1", 80), backlog=-1)
+        Traceback (most recent call last):
+        sockserve.errors.OptionError: TcpTransport: backlog must be a whole number from 0 to 2147483647, not -1
     """
 
     address: InetAddress = attrs.field(converter=check_address)
