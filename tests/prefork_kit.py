@@ -8,9 +8,12 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+import attrs
+
 from kinds import AF_UNIX, EchoLines
 from recorder import FAILSAFE
 from sockserve import Server, TcpTransport
+from sockserve.abc import Core, Loop
 
 TCP = TcpTransport(("127.0.0.1", 0))
 
@@ -63,3 +66,11 @@ def serving(server: Server[Any, Any]) -> Iterator[threading.Thread]:
         yield thread
         thread.join(FAILSAFE)
         assert not thread.is_alive()
+
+
+@attrs.frozen
+class Broken:
+    """A strategy that cannot start."""
+
+    def start(self, loop: Loop, core: Core, /) -> Any:
+        raise LookupError("on purpose")

@@ -10,11 +10,10 @@ import threading
 from pathlib import Path
 from typing import Any
 
-import attrs
 import pytest
 
 from kinds import EchoLines, receive
-from prefork_kit import TCP, EchoPid, ask, client_of, serving
+from prefork_kit import TCP, Broken, EchoPid, ask, client_of, serving
 from recorder import FAILSAFE, Recorder
 from sockserve import (
     AdoptedTransport,
@@ -41,7 +40,6 @@ from sockserve._workers import backoff
 from sockserve._workers.backoff import Backoff
 from sockserve._workers.board import Board
 from sockserve._workers.turns import Turns
-from sockserve.abc import Core, Loop
 from sockserve.events import (
     Accepted,
     Finished,
@@ -265,14 +263,6 @@ def test_workers_that_die_soon_are_replaced_later_and_later() -> None:
     assert slot.after(lived=backoff.CALM) == 0.0
     assert slot.after(lived=backoff.CALM - 0.1) == backoff.FIRST
     assert [Backoff().after(None), slot.after(None)] == [backoff.FIRST, 2 * backoff.FIRST]
-
-
-@attrs.frozen
-class Broken:
-    """A strategy that cannot start."""
-
-    def start(self, loop: Loop, core: Core, /) -> Any:
-        raise LookupError("on purpose")
 
 
 def test_workers_that_cannot_start_end_the_serving(recorder: Recorder, capfd: pytest.CaptureFixture[str]) -> None:

@@ -31,6 +31,7 @@ def test_the_attributes_are_the_strategy_s_fields(row: _table.Strategies) -> Non
     documented: dict[str, tuple[Any, dict[str, str]]] = {
         "Threading": (strategies.ThreadStrategy, {"daemon": "daemon_threads"}),
         "Forking": (strategies.ForkStrategy, {}),
+        "Prefork": (strategies.PreforkStrategy, {}),
     }
     kind, names = documented.get(row.prefix) or (vars(strategies)[str(row.strategy)], row.names)
     mixin, default = getattr(socketserver, f"{row.prefix}MixIn"), kind()
@@ -44,7 +45,7 @@ def test_the_attributes_are_the_strategy_s_fields(row: _table.Strategies) -> Non
 def test_the_table_names_every_strategy_that_has_a_mixin() -> None:
     """A strategy that is added to the package is either in the table or said to be none of it."""
     # What the servers do by themselves; and what only serves handlers whose requests their methods do not answer.
-    without = {"SyncStrategy", "ExecutorStrategy", "PreforkStrategy"}
-    by_hand = {"_threading": "ThreadStrategy", "_forking": "ForkStrategy"}
+    without = {"SyncStrategy", "ExecutorStrategy"}
+    by_hand = {"_threading": "ThreadStrategy", "_forking": "ForkStrategy", "_preforking": "PreforkStrategy"}
     named = {row.strategy or by_hand[row.module or ""] for row in _table.STRATEGIES}
     assert named | without == set(strategies.__all__)

@@ -1,17 +1,14 @@
 """A worker: the copy of a server in a process that its supervisor has forked, and that serves."""
 
 import os
-import signal
-import sys
 import threading
-from types import FrameType
 from typing import Any, TypeAlias
 
 import attrs
 
-from .._signals import SIG_IGN, SIG_SETMASK, signals
 from ..abc import Order, Overseer, Strategy, Workplace
 from ..abc._arrival import current_job
+from .hearing import hear
 from .lifecycle import LAST_WAIT, Lifecycle
 from .period import Period, Service
 
@@ -43,33 +40,13 @@ class _Worker:
     life: AnyLifecycle
     service: AnyService
     overseer: Overseer
-    _pid: int = attrs.field(init=False, factory=os.getpid)
     _closing: bool = attrs.field(init=False, default=False)
     _leaves: bool = attrs.field(init=False, default=False)
 
     def hear(self) -> None:
-        """
-        Listen to orders and signals.
-
-        Those of the parent's that mean something else there are replaced, and get through also where the program
-        has blocked them. SIGINT and SIGHUP are for the parent, whoever sent them to the whole group.
-        """
-        if sys.platform == "win32":
-            raise NotImplementedError
-        import fcntl  # noqa: PLC0415 - Windows has none
-
-        for number in (signal.SIGINT, signal.SIGHUP):
-            signals.signal(int(number), SIG_IGN)
-        for number in (signal.SIGTERM, signal.SIGQUIT):
-            signals.signal(int(number), self._on_signal)
-        signals.signal(int(signal.SIGIO), self._on_call)
-        fd = self.overseer.fileno()
-        self.life.loop.watch(fd, self._obey)
-        # The kernel sends SIGIO to us for whatever happens there, the death of the parent included (fcntl(2)).
-        fcntl.fcntl(fd, fcntl.F_SETOWN, self._pid)
-        fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_ASYNC)
-        ours = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGQUIT, signal.SIGIO)
-        signals.pthread_sigmask(SIG_SETMASK, self.overseer.mask - {int(number) for number in ours})
+        """Listen to orders and signals."""
+        self.life.loop.watch(self.overseer.fileno(), self._obey)
+        hear(self.overseer, self._called, self._told)
 
     def finish(self) -> None:
         """Wait for what is in flight, until it has ended or is told to, and release everything."""
@@ -83,17 +60,14 @@ class _Worker:
     def _may_close(self) -> bool:
         return self._closing or not self.life.core.active
 
-    def _on_call(self, number: int, frame: FrameType | None) -> None:
+    def _called(self) -> None:
         """Something has come from the parent: the loop will see it, unless a request holds this thread."""
-        if os.getpid() == self._pid and current_job.get() is not None:
+        if current_job.get() is not None:
             self._obey()
 
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        """Drain, or abort. Any number of SIGTERMs is one."""
-        if os.getpid() != self._pid:  # a process that a handler has forked: it means what it usually does
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
-        elif number != signal.SIGTERM:
+    def _told(self, abort: bool) -> None:
+        """Abort, or drain. Any number of SIGTERMs is one."""
+        if abort:
             self._leave()
             self._follow(Order.ABORT, 0.0)
         elif not self._leaves:

@@ -91,6 +91,8 @@ class BaseServer:
         """Serve a request that has arrived: foreign loops call it when the socket is readable."""
         try:
             request, client_address = self.get_request()
+        except BlockingIOError:
+            return  # another process was quicker
         except OSError as error:
             state_of(self).lost = action_for(error)
             return

@@ -104,11 +104,15 @@ if sys.platform != "win32" and hasattr(socket, "AF_UNIX"):
 
 if sys.platform != "win32" and hasattr(os, "fork"):
     from ._forking import ForkingMixIn
+    from ._preforking import PreforkMixIn
 
     __all__ += [
         "ForkingMixIn",
         "ForkingTCPServer",
         "ForkingUDPServer",
+        "PreforkMixIn",
+        "PreforkTCPServer",
+        "PreforkUDPServer",
     ]
 
     class ForkingTCPServer(ForkingMixIn, TCPServer):
@@ -117,14 +121,23 @@ if sys.platform != "win32" and hasattr(os, "fork"):
     class ForkingUDPServer(ForkingMixIn, UDPServer):
         """UDP, each request in a new process."""
 
+    class PreforkTCPServer(PreforkMixIn, TCPServer):
+        """TCP, requests in ``workers`` processes, which are supervised."""
+
+    class PreforkUDPServer(PreforkMixIn, UDPServer):
+        """UDP, requests in ``workers`` processes, which are supervised."""
+
 
 if sys.platform != "win32" and hasattr(socket, "AF_UNIX") and hasattr(os, "fork"):
     from ._forking import ForkingMixIn
+    from ._preforking import PreforkMixIn
     from ._servers import UnixDatagramServer, UnixStreamServer
 
     __all__ += [
         "ForkingUnixDatagramServer",
         "ForkingUnixStreamServer",
+        "PreforkUnixDatagramServer",
+        "PreforkUnixStreamServer",
     ]
 
     class ForkingUnixStreamServer(ForkingMixIn, UnixStreamServer):
@@ -132,3 +145,9 @@ if sys.platform != "win32" and hasattr(socket, "AF_UNIX") and hasattr(os, "fork"
 
     class ForkingUnixDatagramServer(ForkingMixIn, UnixDatagramServer):
         """Unix datagram sockets, each request in a new process."""
+
+    class PreforkUnixStreamServer(PreforkMixIn, UnixStreamServer):
+        """Unix stream sockets, requests in ``workers`` processes, which are supervised."""
+
+    class PreforkUnixDatagramServer(PreforkMixIn, UnixDatagramServer):
+        """Unix datagram sockets, requests in ``workers`` processes, which are supervised."""

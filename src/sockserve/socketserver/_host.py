@@ -43,16 +43,22 @@ class Row:
         strategy: With the values that hold where a class says nothing else.
         names: Field → attribute, for the fields whose documented attribute is called otherwise.
         start: Makes the runner.
+        fixed: The strategy is one with its values: no attribute stands for a field.
     """
 
     def __init__(
-        self, strategy: Strategy, names: Mapping[str, str] | None = None, start: Start = start_anew
+        self,
+        strategy: Strategy,
+        names: Mapping[str, str] | None = None,
+        start: Start = start_anew,
+        *,
+        fixed: bool = False,
     ) -> None:
         self.strategy = strategy
         self.start = start
         kind = type(strategy)
         self.fields: tuple[str, ...] = (
-            tuple(each.name for each in attrs.fields(kind) if each.init) if attrs.has(kind) else ()
+            tuple(each.name for each in attrs.fields(kind) if each.init) if attrs.has(kind) and not fixed else ()
         )
         self.attributes = tuple((names or {}).get(field, field) for field in self.fields)
         self._read: Callable[[object], object] = operator.attrgetter(*self.attributes) if self.fields else type

@@ -12,13 +12,14 @@ from collections.abc import Iterator
 from .._loop.accept_errors import PAUSE_SECONDS, AcceptAction
 from .._loop.acceptor import RETRIES
 from .._loop.loop import EventLoop
+from .._serving.signals import wake_on_signals
 from ..abc import Timer
 from ._host import Host, Row, host_of
 from ._polling import poll_server, serve
 from ._state import State, state_of
 from ._types import Polled
 
-__all__ = ("serve_with",)
+__all__ = ("polling_here", "serve_with")
 
 
 def serve_with(row: Row, server: object, poll_interval: float | None) -> None:
@@ -37,7 +38,13 @@ def serve_with(row: Row, server: object, poll_interval: float | None) -> None:
 
 def _loop(server: Polled, host: Host, poll_interval: float | None) -> None:
     state, loop = state_of(server), EventLoop()
-    with _polling_here(state), host.served_by(loop), loop.opened(), state.woken_by(loop):
+    with (
+        polling_here(state),
+        host.served_by(loop),
+        loop.opened(),
+        state.woken_by(loop),
+        _woken_by_signals(state, loop),
+    ):
         door = Door(server, state, host, loop)
         host.door = door.shut
         door.look()
@@ -49,8 +56,13 @@ def _loop(server: Polled, host: Host, poll_interval: float | None) -> None:
             door.close()
 
 
+def _woken_by_signals(state: State, loop: EventLoop) -> contextlib.AbstractContextManager[None]:
+    """In a worker: it hears by signals."""
+    return wake_on_signals(loop) if state.works else contextlib.nullcontext()
+
+
 @contextlib.contextmanager
-def _polling_here(state: State) -> Iterator[None]:
+def polling_here(state: State) -> Iterator[None]:
     """Be the thread that serves, until the last request has been ended."""
     before, state.thread = state.thread, threading.get_ident()
     try:

@@ -8,6 +8,7 @@ nothing is accepted ahead of time, and every hook is looked up anew.
 import contextlib
 import os
 import selectors
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -75,11 +76,25 @@ def _woken(state: State) -> Iterator[Wakeup | None]:
     before = state.thread, state.wakeup
     state.thread, state.wakeup = threading.get_ident(), wakeup
     try:
-        yield wakeup
+        with _woken_by_signals(state, wakeup):
+            yield wakeup
     finally:
         state.thread, state.wakeup = before
         if wakeup is not None:
             wakeup.close()
+
+
+@contextlib.contextmanager
+def _woken_by_signals(state: State, wakeup: Wakeup | None) -> Iterator[None]:
+    """In a worker: it hears by signals, which between Python's last look and a wait would not end that."""
+    if not state.works or wakeup is None:
+        yield
+        return
+    signal.set_wakeup_fd(wakeup.sender_fileno(), warn_on_full_buffer=False)
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(-1)
 
 
 class Watch:

@@ -17,7 +17,8 @@ from .._loop.wakeup import Wakeup
 from .._typing import override
 
 if TYPE_CHECKING:
-    from ._host import Host
+    from ._crew import Crew
+    from ._host import Host, Row
 
 __all__ = ("LoopEnded", "State", "ask_to_leave", "known_state", "state_of")
 
@@ -27,7 +28,7 @@ _ATTRIBUTE = "_sockserve"
 class State:
     """What one process knows of one server."""
 
-    __slots__ = ("host", "loop", "lost", "pid", "relay", "thread", "used", "wakeup")
+    __slots__ = ("crew", "host", "inner", "loop", "lost", "pid", "relay", "thread", "used", "wakeup")
 
     def __init__(self) -> None:
         self.pid = os.getpid()
@@ -38,12 +39,21 @@ class State:
         self.loop: EventLoop | None = None
         #: The strategy at work.
         self.host: Host | None = None
+        #: The processes that serve for this one, or whose worker it is.
+        self.crew: Crew | None = None
+        #: What runs the requests of this process, where others serve.
+        self.inner: Row | None = None
         #: How a forked child reaches the process that serves.
         self.relay: Callable[[float | None], None] | None = None
         #: Set where the last arrival could not be taken: what is to be done about it.
         self.lost: AcceptAction | None = None
         #: Attributes that have had their effect.
         self.used: frozenset[str] = frozenset()
+
+    @property
+    def works(self) -> bool:
+        """Whether this process is a worker of another one."""
+        return self.crew is not None and self.relay is not None
 
     def wake(self) -> None:
         """End the wait of whoever polls. Any thread, signal handlers too."""

@@ -76,4 +76,10 @@ STRATEGIES = (
         strategy="SelectorStrategy",
         attributes={"slow": "float"},
     ),
+    Strategies(
+        prefix="Prefork",
+        how="requests in ``workers`` processes, which are supervised",
+        module="_preforking",
+        needs=FORK,
+    ),
 )
