@@ -362,6 +362,37 @@ def _our_threads() -> float:
         return _threads_of(server.address, 100)
 
 
+# 9. Clients that go quiet in the middle.
+
+
+def _still_held(address: Any) -> float:
+    before = threading.active_count()
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(connect(address)) for _ in range(50)]
+        for client in clients:
+            client.sendall(b"half a li")
+            client.settimeout(0.6)
+        with contextlib.suppress(OSError):
+            clients[-1].recv(1)
+            for client in clients:
+                client.recv(1)
+        deadline = time.monotonic() + 0.5
+        while threading.active_count() > before and time.monotonic() < deadline:
+            pass
+        return threading.active_count() - before
+
+
+def _stdlib_half_open() -> float:
+    with stdlib_server(socketserver.ThreadingTCPServer) as server:
+        return _still_held(server.server_address)
+
+
+def _our_half_open() -> float:
+    deadlines = sockserve.Deadlines(idle=0.1)
+    with our_server(sockserve.ThreadStrategy(daemon=True), deadlines=deadlines) as server:
+        return _still_held(server.address)
+
+
 # 10. Names.
 
 
@@ -517,6 +548,14 @@ _row(
     _stdlib_threads,
     _our_threads,
     lambda figure: figure <= 16,
+)
+_row(
+    "half-open",
+    "No timeouts: clients that go quiet hold their threads",
+    "of 50 threads held after the deadline",
+    _stdlib_half_open,
+    _our_half_open,
+    lambda figure: figure == 0,
 )
 _row(
     "names",
