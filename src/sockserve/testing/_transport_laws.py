@@ -127,8 +127,10 @@ def handlers_get_blocking_sockets(transport: AnyTransport, connect: Connect | No
     timeouts: list[float | None] = []
 
     def handler(request: object, address: object, server: object) -> None:
-        sock = request[1] if isinstance(request, tuple) else request
-        timeouts.append(cast("socket.socket", sock).gettimeout())
+        sock = cast("socket.socket", request[1] if isinstance(request, tuple) else request)
+        timeouts.append(sock.gettimeout())
+        if not isinstance(request, tuple):
+            sock.recv(1)  # else the client may find the connection closed before it has said anything
         reply(request, address, b"!")
 
     former = socket.getdefaulttimeout()
@@ -151,6 +153,7 @@ def the_end_is_sent_whoever_has_a_copy(transport: AnyTransport, connect: Connect
             reply(request, address, b"goodbye\n")
             return
         sock = cast("socket.socket", request)
+        sock.recv(1)
         copies.append(socket.socket(fileno=os.dup(sock.fileno())))
         reply(request, address, b"goodbye\n")
 
