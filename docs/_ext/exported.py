@@ -5,6 +5,9 @@ import inspect
 
 PACKAGE = "sockserve"
 
+#: Bases that say nothing of what a class is for.
+_SILENT = {"object", "Generic", "Protocol"}
+
 
 def shortest(module: str, name: str) -> str:
     """Say by which module *name* is imported: by the package, if that has the same thing."""
@@ -33,3 +36,8 @@ def kind(found: object) -> str:
     if inspect.isclass(found):
         return "autoexception" if issubclass(found, BaseException) else "autoclass"
     return "autofunction" if inspect.isfunction(found) else "autodata"
+
+
+def derived(found: type) -> bool:
+    """Whether its bases tell a reader something."""
+    return any(base.__name__ not in _SILENT for base in found.__bases__)

@@ -13,7 +13,7 @@ from typing import Any
 
 from docutils import nodes
 from docutils.statemachine import StringList
-from exported import PACKAGE, kind, own, shortest
+from exported import PACKAGE, derived, kind, own, shortest
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
@@ -34,9 +34,11 @@ class Public(SphinxDirective):
         for name in names or own(module):
             where, how = shortest(module, name), kind(getattr(loaded, name))
             lines += [f".. currentmodule:: {where}", "", f".. {how}:: {name}"]
-            lines += (
-                ["   :members:", "   :show-inheritance:", ""] if how in {"autoclass", "autoexception"} else [""]
-            )
+            if how in {"autoclass", "autoexception"}:
+                lines.append("   :members:")
+                if derived(getattr(loaded, name)):
+                    lines.append("   :show-inheritance:")
+            lines.append("")
         section = nodes.Element()
         fence = ["```````{eval-rst}", *lines, "```````"]
         self.state.nested_parse(StringList(fence, source=module), self.content_offset, section)

@@ -13,7 +13,7 @@ class Timer:
     __slots__ = ("_owner", "callback", "when")
 
     def __init__(self, when: float, callback: Callable[[], object], owner: "Timers") -> None:
-        self.when = when
+        self.when: float = when
         self.callback: Callable[[], object] | None = callback
         self._owner = owner
 

@@ -27,13 +27,13 @@ class FakeLoop:
     edges = True
 
     def __init__(self, clock: FakeClock | None = None) -> None:
-        self.clock = FakeClock() if clock is None else clock
-        self.timers = Timers()
+        self.clock: FakeClock = FakeClock() if clock is None else clock
+        self.timers: Timers = Timers()
         self.soon: deque[Callable[[], object]] = deque()
         #: What is watched: descriptors, and what is called for each.
         self.watched: dict[int, Callable[[int], object]] = {}
         #: How often a runner has said that it has room again.
-        self.resumed = 0
+        self.resumed: int = 0
 
     def time(self) -> float:
         """Return the clock's time."""
@@ -124,11 +124,11 @@ class FakeJob:
         self.request: object = None
         self.work = work
         self.ran_in: threading.Thread | None = None
-        self.done = threading.Event()
-        self.disowned = False
+        self.done: threading.Event = threading.Event()
+        self.disowned: bool = False
         self.keeper: Keeper | None = None
         self.settled: bool | None = None
-        self.aborted = False
+        self.aborted: bool = False
 
     def run(self) -> bool:
         """Do the work; take note of the thread."""

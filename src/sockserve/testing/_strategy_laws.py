@@ -217,7 +217,7 @@ def requests_outlive_the_loop_or_end_with_it(strategy: Strategy) -> None:
 
 
 #: What every strategy does. Called, or parametrized, with the strategy.
-check_strategy = Kit(
+check_strategy: Kit[[Strategy]] = Kit(
     it_is_a_value,
     it_starts_nothing_before_there_is_work,
     every_job_is_run_once,
@@ -229,4 +229,6 @@ check_strategy = Kit(
 )
 
 #: What a strategy does that serves several requests at a time: not all have to.
-check_concurrency = Kit(*map(_of_both_kinds, requests.AT_ONCE), requests_outlive_the_loop_or_end_with_it)
+check_concurrency: Kit[[Strategy]] = Kit(
+    *map(_of_both_kinds, requests.AT_ONCE), requests_outlive_the_loop_or_end_with_it
+)

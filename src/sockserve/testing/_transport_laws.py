@@ -8,7 +8,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from typing import Protocol, cast
+from typing import Final, Protocol, cast
 
 from ..abc import Arrival, Listener, Strategy
 from ..errors import PeerGoneError
@@ -324,7 +324,7 @@ def _under_each_strategy(law: Callable[[Stage], None], *, streams: bool) -> _Tra
 
 #: What every transport does. Called, or parametrized, with the transport, and with what connects a client to it
 #: where its addresses are of a kind of their own.
-check_transport = Kit(
+check_transport: Final = Kit(
     it_opens_nothing_before_it_listens,
     accept_returns_at_once,
     clients_are_queued_from_the_first_moment,
