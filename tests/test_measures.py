@@ -1,5 +1,6 @@
 """What a server tells of itself: its state, how long its requests take, what happens, what the kernel holds."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -203,6 +204,22 @@ def test_rows_tell_since_when_where_requests_are_timed() -> None:
             while server.stats.active:
                 pass  # the thread ends in a moment
             server.measure()
+
+
+@pytest.mark.parametrize("strategy", [ThreadStrategy(), SelectorStrategy()], ids=lambda each: type(each).__name__)
+def test_the_oldest_rows_are_told_first(strategy: Strategy) -> None:
+    """As many as were asked for."""
+    with Server(TCP, strategy, EchoLines).running() as server, contextlib.ExitStack() as stack:
+        clients = []
+        for _ in range(6):
+            client = stack.enter_context(socket.create_connection(server.address, FAILSAFE))
+            client.sendall(b"x\n")
+            assert client.recv(10) == b"x\n"
+            clients.append(client.getsockname())
+        assert [row.client_address for row in server.rows(4)] == clients[:4]
+        assert {row.client_address for row in server.rows()} == set(clients)
+        assert len(server.rows(9)) == 6
+        assert server.rows(0) == []
 
 
 # The strategy, the kernel.

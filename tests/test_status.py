@@ -41,11 +41,11 @@ from sockserve import (
 from sockserve.events import WorkerReplaced, WorkerStarted
 from sockserve.messages import MessageClient
 from sockserve.metrics._watched import Watched
-from sockserve.status import status_server
+from sockserve.status import _snapshot, status_server
 from sockserve.status._handler import StatusHandler
 from sockserve.status._http import MAX_HEAD, Heads, HttpError, TooLong, parse
 from sockserve.status._site import Site
-from sockserve.status._snapshot import MOST_ROWS, options_text, snapshot
+from sockserve.status._snapshot import options_text
 
 assert sys.platform != "win32"  # the suite needs POSIX; see CONTRIBUTING.md
 
@@ -365,7 +365,7 @@ def test_a_look_is_good_for_half_a_second(monkeypatch: pytest.MonkeyPatch) -> No
     server = Server(TCP, SyncStrategy(), echo)
     looks = list[object]()
 
-    def look(self: object) -> list[RowInfo]:
+    def look(self: object, most: int | None) -> list[RowInfo]:
         looks.append(self)
         return []
 
@@ -393,18 +393,24 @@ def test_a_strategy_is_told_as_it_was_composed(strategy: object, text: str) -> N
     assert options_text(strategy) == text
 
 
-def test_only_those_that_wait_longest_are_listed() -> None:
-    """A page of ten thousand rows helps nobody."""
+def test_only_the_oldest_requests_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page of ten thousand helps nobody, and would hold the loop."""
+    monkeypatch.setattr(_snapshot, "MOST_ROWS", 2)
+    server = Server(TCP, SelectorStrategy(), EchoLines)
+    with served(server) as address, contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(connected(server)) for _ in range(5)]
+        (found,) = status_of(address)["servers"]
+        peers = [f"127.0.0.1:{client.getsockname()[1]}" for client in clients]
+        assert [row["peer"] for row in found["rows"]] == peers[:2]
+        assert found["rows_left_out"] == 3
 
-    class Crowded(Server[Any, Any]):
-        def rows(self) -> list[RowInfo]:
-            return [RowInfo(client_address=str(age), since=-float(age)) for age in range(MOST_ROWS + 7)]
 
-    server = Crowded(TCP, SyncStrategy(), echo)
-    with server:
-        (found,) = json.loads(json.dumps(snapshot(Watched.of(server, "test"), 0.0)["servers"]))
-    assert found["rows_left_out"] == 7
-    assert [row["peer"] for row in found["rows"]] == [str(age) for age in range(MOST_ROWS + 6, 6, -1)]
+def connected(server: Server[Any, Any]) -> socket.socket:
+    """Connect, and get an answer."""
+    client = socket.create_connection(server.address, FAILSAFE)
+    client.sendall(b"x\n")
+    assert client.recv(10) == b"x\n"
+    return client
 
 
 def test_curl_sees_the_page() -> None:

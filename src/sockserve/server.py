@@ -236,14 +236,18 @@ class Server(Generic[R, A]):
         """The counts of this moment."""
         return self._core.stats()
 
-    def rows(self) -> list[RowInfo]:
+    def rows(self, most: int | None = None) -> list[RowInfo]:
         """
         Return the requests in flight at this moment: of whom, and what each waits for.
 
         Under `SelectorStrategy` these are the rows of its table; under the others it is known who is served, and
         no more. Any thread may ask. It costs a look at every request.
+
+        Args:
+            most: Return so many at most, the oldest first: under `SelectorStrategy` those that have waited for
+                longest, else those that were accepted first. None: all, in no order.
         """
-        return self._life.work.rows(self._core)
+        return self._life.work.rows(self._core, most)
 
     def workers(self) -> list[WorkerInfo]:
         """

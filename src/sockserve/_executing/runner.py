@@ -91,9 +91,9 @@ class ExecutorRunner:
             listener.close()
         self._table.disown_all()
 
-    def rows(self) -> list[RowInfo]:
+    def rows(self, most: int | None = None) -> list[RowInfo]:
         """See `sockserve.abc.ListingRunner.rows`."""
-        return self._table.rows()
+        return self._table.rows(most)
 
     def pulse(self, job: Job, /) -> tuple[float, float]:
         """See `sockserve.abc.PulseRunner`. While a task runs, nobody waits for the client."""

@@ -1,5 +1,7 @@
 """A strategy at work for one server, from the first time of serving until it is closed."""
 
+import heapq
+import operator
 from typing import Any, TypeAlias
 
 import attrs
@@ -12,6 +14,9 @@ from .core import ServerCore
 __all__ = ("Work",)
 
 _AnyCore: TypeAlias = ServerCore[Any, Any]  # type: ignore[explicit-any]  # of whatever request and address
+
+
+_number = operator.attrgetter("number")
 
 
 @attrs.define(eq=False)
@@ -32,11 +37,12 @@ class Work:
         self._loop = loop
         return self.runner
 
-    def rows(self, core: _AnyCore) -> list[RowInfo]:
+    def rows(self, core: _AnyCore, most: int | None) -> list[RowInfo]:
         """See `Server.rows`."""
         if isinstance(self.runner, ListingRunner):
-            return self.runner.rows()
-        return [RowInfo(client_address=job.client_address, since=job.began) for job in core.jobs()]
+            return self.runner.rows(most)
+        jobs = core.jobs() if most is None else heapq.nsmallest(most, core.jobs(), _number)
+        return [RowInfo(client_address=job.client_address, since=job.began) for job in jobs]
 
     def workers(self) -> list[WorkerInfo]:
         """See `Server.workers`."""

@@ -10,7 +10,6 @@ import attrs
 
 from ..abc import Conversation, Job
 from ..errors import RequestAborted
-from ..stats import RowInfo
 from .rows import Table
 
 if TYPE_CHECKING:
@@ -54,10 +53,6 @@ class Conversations:
         self.rows[job] = row
         row.begin()
         return True
-
-    def infos(self) -> list[RowInfo]:
-        """Describe them. Any thread."""
-        return [row.info() for row in tuple(self.rows.values())]
 
     def pulse(self, job: Job) -> tuple[float, float] | None:
         """See `sockserve.abc.PulseRunner`; None: *job* is no conversation of these."""

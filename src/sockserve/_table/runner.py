@@ -1,5 +1,7 @@
 """The table at work for one server."""
 
+import heapq
+import operator
 import os
 import socket
 from collections.abc import Callable
@@ -12,6 +14,7 @@ from ..stats import RowInfo
 from .answering import AnsweringSocket, may_block
 from .conversations import Conversations, MakeRow
 from .conversing import ConversationRow
+from .driven import DrivenRow
 from .fibres import Fibres, frame_of, run_here
 from .rows import Row, Table
 from .sockets import CooperativeSocket, adopt_request
@@ -86,9 +89,11 @@ class TableRunner:
         if spent > self._table.slow:
             self._job_held(job, spent)
 
-    def rows(self) -> list[RowInfo]:
+    def rows(self, most: int | None = None) -> list[RowInfo]:
         """See `sockserve.abc.ListingRunner.rows`."""
-        return [row.info() for row in tuple(self._table.rows)] + self._conversations.infos()
+        rows: tuple[Row | DrivenRow, ...] = (*tuple(self._table.rows), *tuple(self._conversations.rows.values()))
+        chosen = rows if most is None else heapq.nsmallest(most, rows, _since)
+        return [row.info() for row in chosen]
 
     def time_turns(self, add: Callable[[float], object], /) -> None:
         """See `sockserve.abc.TurningRunner`. Every turn is then looked at here, as slow ones are anyway."""
@@ -174,6 +179,8 @@ class TableRunner:
                 )
             )
 
+
+_since = operator.attrgetter("since")
 
 #: What every turn takes longer than.
 _ALL = -1.0

@@ -268,8 +268,12 @@ class PulseRunner(Runner, Protocol):
 class ListingRunner(Runner, Protocol):
     """A runner that knows what each of its requests waits for."""
 
-    def rows(self) -> list[RowInfo]:
-        """Say what is in flight, and what each request waits for. Any thread."""
+    def rows(self, most: int | None = None, /) -> list[RowInfo]:
+        """
+        Say what is in flight, and what each request waits for. Any thread.
+
+        With *most*, so many at most, those that are as they are for longest, in that order.
+        """
         ...
 
 

@@ -5,7 +5,7 @@ import platform
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TypeAlias
 
 import attrs
@@ -50,7 +50,7 @@ def health(watched: Watched) -> str:
 
 def _server(name: str, server: AnyServer, now: float) -> JSON:
     measured, stats = server.measure(), server.stats
-    rows = server.rows()
+    rows = server.rows(MOST_ROWS)
     return {
         "name": printable(name),
         "address": address_text(server._core.address),
@@ -66,8 +66,8 @@ def _server(name: str, server: AnyServer, now: float) -> JSON:
         "turns": None if measured.turns is None else _distribution(measured.turns),
         "events": {**measured.events},
         "workers": [_worker(worker, now) for worker in server.workers()],
-        "rows": [_row(row, now) for row in _longest(rows)],
-        "rows_left_out": max(0, len(rows) - MOST_ROWS),
+        "rows": [_row(row, now) for row in rows],
+        "rows_left_out": max(0, stats.active - MOST_ROWS),
     }
 
 
@@ -84,10 +84,6 @@ def options_text(value: object) -> str:
 def _default(field: "attrs.Attribute[object]") -> object:
     make: Callable[[], object] | None = getattr(field.default, "factory", None)
     return field.default if make is None else make()
-
-
-def _longest(rows: Sequence[RowInfo]) -> list[RowInfo]:
-    return sorted(rows, key=lambda row: float("inf") if row.since is None else row.since)[:MOST_ROWS]
 
 
 def _row(row: RowInfo, now: float) -> JSON:
