@@ -144,6 +144,25 @@ def test_ruff_is_content() -> None:
         assert done.returncode == 0, done.stdout
 
 
+def test_every_event_is_on_the_page_with_its_level() -> None:
+    """As the default observer logs it."""
+    import logging
+
+    from sockserve import events
+    from sockserve.observers import _ROWS
+
+    table = (DOCS / "observability.md").read_text().partition("| event | level | when |")[2].partition("\n\n")[0]
+    told = {
+        name: level
+        for row in table.splitlines()[2:]
+        for names, level in [row.strip("| ").split(" | ")[:2]]
+        for name in re.findall(r"`(\w+)`", names)
+    }
+    assert told == {
+        kind: logging.getLevelName(_ROWS[getattr(events, kind)][0]) for kind in events.__all__ if kind != "Event"
+    }
+
+
 def test_the_changelog_names_the_version() -> None:
     """Or says that it is yet to come."""
     from sockserve import __version__

@@ -7,10 +7,11 @@ from collections.abc import Collection
 
 from .._validators import fail_type
 from ..addresses import InetAddress
+from ..deadlines import Deadlines
 from ..errors import OptionError
 from ..limits import Limits
 from ..metrics._watched import Servers, Watched
-from ..observers import Observer, log_events
+from ..observers import LogEvents, Observer
 from ..server import Server
 from ..strategies import SelectorStrategy
 from ..transports import TcpTransport
@@ -22,6 +23,11 @@ __all__ = ("is_loopback", "status_server")
 _NAME = "status_server"
 #: A browser opens six connections to a host, at most. A crowd of viewers is not to take every descriptor.
 _LIMITS = Limits(connections=64, overload="close")
+#: Nor are viewers that have gone without a word. A page asks once a second; Prometheus once a minute, mostly, and
+#: else connects anew.
+_DEADLINES = Deadlines(idle=75.0)
+#: Viewers come and go: that can be silenced by itself.
+_log_events = LogEvents("sockserve.status")
 
 
 def status_server(
@@ -30,7 +36,7 @@ def status_server(
     *,
     remote: bool = False,
     hosts: Collection[str] = (),
-    observer: Observer = log_events,
+    observer: Observer = _log_events,
 ) -> Server[socket.socket, InetAddress]:
     """
     Make a server that shows what *servers* are doing.
@@ -52,7 +58,7 @@ def status_server(
         hosts: Names that the page is asked for by, besides IP addresses and ``localhost``: that of a proxy, for
             instance. Others are refused, since any page in a browser could point a name of its own here (DNS
             rebinding).
-        observer: Told of what happens to the page's own requests.
+        observer: Told of what happens to the page's own requests: by default the logger ``sockserve.status``.
 
     Raises:
         OptionError: *address* is no loopback address, and *remote* is not set; or there is no server.
@@ -63,7 +69,7 @@ def status_server(
         raise fail_type(_NAME, "hosts", hosts, "several names")
     site = Site(Watched.of(servers, _NAME), frozenset(host.lower() for host in hosts))
     handler = functools.partial(StatusHandler, site=site)
-    return Server(transport, SelectorStrategy(), handler, limits=_LIMITS, observer=observer)
+    return Server(transport, SelectorStrategy(), handler, limits=_LIMITS, deadlines=_DEADLINES, observer=observer)
 
 
 def _checked(address: tuple[str, int], *, remote: bool) -> tuple[str, int]:
