@@ -22,7 +22,14 @@ from .addresses import Address, InetAddress
 from .events import Event, HandlerFailed
 from .handlers import BaseRequestHandler
 from .server import Server
-from .strategies import ForkStrategy, SelectorStrategy, SyncStrategy, ThreadPoolStrategy, ThreadStrategy
+from .strategies import (
+    ForkStrategy,
+    PreforkStrategy,
+    SelectorStrategy,
+    SyncStrategy,
+    ThreadPoolStrategy,
+    ThreadStrategy,
+)
 from .transports import TcpTransport, UdpTransport, UnixDatagramTransport, UnixStreamTransport
 
 __all__ = ("main",)
@@ -64,6 +71,7 @@ STRATEGIES: dict[str, Callable[[], Strategy]] = {
     "thread pool": ThreadPoolStrategy,
     "fork": ForkStrategy,
     "selector": SelectorStrategy,
+    "prefork": lambda: PreforkStrategy(SelectorStrategy(), workers=2),
 }
 
 
