@@ -172,7 +172,7 @@ def test_what_metrics_come_to(packet: bytes, report: dict[str, float]) -> None:
     assert dict(metrics.report()) == pytest.approx(report)
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(st.binary(max_size=100) | st.from_regex(statsd.METRIC, fullmatch=True).map(str.encode))
 def test_nothing_that_is_sent_is_an_error(packet: bytes) -> None:
     """The report can be made, whatever came."""
