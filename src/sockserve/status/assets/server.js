@@ -18,7 +18,7 @@ const BAD = new Set([
 ]);
 const WARN = new Set(["AcceptPaused", "ForkedBesideThreads", "HandlerSlow", "LimitReached", "RequestsAbandoned"]);
 const WAITS = { readable: "data", writable: "room to send", "wake-up": "a wake-up", turn: "its turn" };
-const USUAL = new Set(["Listening", "Closed"]); // the state tells
+const USUAL = new Set(["Closed", "Drained", "Draining", "Listening"]); // the state tells
 
 // Each column: its title, and how it looks.
 const ROW_COLUMNS = [
@@ -164,7 +164,8 @@ export class ServerView {
     this.rows.element.hidden = server.workers.length > 0;
     const shown = more ? `the ${rows.length} longest, of ${text.exact(rows.length + more)}` : "";
     say(this.rows.note, shown || (rows.length > 1 ? `${rows.length}, the longest first` : ""));
-    say(this.rows.none, server.state === "serving" ? "Nobody is being served." : `The server is ${server.state}.`);
+    const why = server.state === "serving" ? "." : `: the server is ${server.state}.`;
+    say(this.rows.none, `Nobody is being served${why}`);
     this.rows.none.hidden = rows.length > 0;
     this.rows.table.hidden = rows.length === 0;
     this.rows.table.classList.toggle("unlimited", rows.every((row) => row.seconds_left === null));
