@@ -29,7 +29,7 @@ from sockserve._loop.pollers import Poller
 from sockserve._loop.timers import Timers
 from sockserve.events import Event
 from sockserve.strategies import _children, _fork, _forks
-from sockserve.transports import _stream, _unix_path, _unix_stream
+from sockserve.transports import _stream, _unix_path, _unix_peer, _unix_stream
 
 assert sys.platform != "win32"  # the suite needs POSIX; see CONTRIBUTING.md
 
@@ -110,7 +110,7 @@ def test_configure_that_fails_closes_the_socket() -> None:
 
 def test_a_system_without_peer_credentials(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     """The address is the same, and knows less."""
-    monkeypatch.setattr(_unix_stream, "_SO_PEERCRED", None)
+    monkeypatch.setattr(_unix_stream, "credentials", _unix_peer.asking("another"))
     listener = UnixStreamTransport(folder / "s").listen()
     with socket.socket(socket.AF_UNIX) as client:
         client.connect(listener.address)

@@ -83,8 +83,8 @@ def test_nothing_public_says_any() -> None:
 SURFACE = {
     "TcpTransport": "(address, *, backlog, reuse_address, reuse_port, nodelay, keepalive, configure)",
     "UdpTransport": "(address, *, max_packet_size, reuse_port, configure)",
-    "UnixStreamTransport": "(path, *, mode, backlog, configure)",
-    "UnixDatagramTransport": "(path, *, mode, max_packet_size, configure)",
+    "UnixStreamTransport": "(path, *, mode, owner, group, backlog, configure)",
+    "UnixDatagramTransport": "(path, *, mode, owner, group, max_packet_size, configure)",
     "AdoptedTransport": "(sock_or_fd, *, configure)",
     "SyncStrategy": "()",
     "ThreadStrategy": "(*, daemon, block_on_close)",

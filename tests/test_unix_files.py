@@ -46,18 +46,6 @@ def test_the_file_is_made_and_removed(transport: AnyTransport, folder: Path) -> 
     assert os.listdir(folder) == []
 
 
-@pytest.mark.parametrize("mode", [0o600, 0o660, 0o777])
-def test_the_mode_is_that_of_the_file(transport: AnyTransport, folder: Path, mode: int) -> None:
-    """Less the umask, as for every file."""
-    before = os.umask(0)
-    try:
-        listener = transport(folder / "s", mode=mode).listen()
-        assert stat.S_IMODE(os.stat(folder / "s").st_mode) == mode
-        listener.close()
-    finally:
-        os.umask(before)
-
-
 def test_a_stale_file_is_replaced(transport: AnyTransport, folder: Path) -> None:
     """The socket of a server that is gone is in nobody's way."""
     kind = socket.SOCK_STREAM if transport is UnixStreamTransport else socket.SOCK_DGRAM

@@ -127,7 +127,9 @@ assert_type(tcp, Server[socket.socket, InetAddress])
 assert_type(tcp.address, InetAddress)
 udp = Server(UdpTransport(ADDRESS), SyncStrategy(), Packets)
 assert_type(udp, Server[Packet, InetAddress])
-unix = Server(UnixStreamTransport("/tmp/s", mode=0o600), ForkStrategy(max_children=5), Upper)
+unix = Server(
+    UnixStreamTransport("/tmp/s", mode=0o600, owner="root", group=0), ForkStrategy(max_children=5), Upper
+)
 assert_type(unix, Server[socket.socket, UnixAddress])
 Server(UnixDatagramTransport(pathlib.Path("/tmp/s")), ThreadPoolStrategy(workers=4), Packets)
 Server(AdoptedTransport(3), SyncStrategy(), Upper)

@@ -9,7 +9,8 @@ from ..abc import Configure
 from ..addresses import RawAddress, UnixAddress, unix_address
 from ._datagram import DatagramListener
 from ._udp import MAX_PACKET_SIZE
-from ._unix_path import bind_unix, check_mode, check_path, check_platform, path_from_text
+from ._unix_path import bind_unix, check_path, check_platform, path_from_text
+from ._unix_rights import Rights, check_group, check_mode, check_owner
 
 __all__ = ("UnixDatagramTransport",)
 
@@ -23,7 +24,10 @@ class UnixDatagramTransport:
 
     Args:
         path: As for `UnixStreamTransport`.
-        mode: Permission bits of the file; None leaves 0o777 less the umask. A client needs the right to write.
+        mode: Permission bits of the file, exactly these, whatever the umask; None leaves 0o777 less the umask. A
+            client needs the right to write.
+        owner: Whose the file is to be: a user's name or number; None leaves it the process's. Only root may say.
+        group: The file's group, by name or number; a process that is not root may name one that it is in.
         max_packet_size: Bytes of a datagram; a longer one is dropped with an event, never cut. 65535, as for
             `UdpTransport`; the kernel's own bound is the sender's SO_SNDBUF.
         configure: Called with the socket before it is bound: buffer sizes, for instance.
@@ -35,6 +39,8 @@ class UnixDatagramTransport:
 
     path: str = attrs.field(converter=check_path, metadata={TEXT: path_from_text})
     mode: int | None = attrs.field(default=None, validator=check_mode, kw_only=True, metadata={TEXT: octal})
+    owner: str | int | None = attrs.field(default=None, validator=check_owner, kw_only=True)
+    group: str | int | None = attrs.field(default=None, validator=check_group, kw_only=True)
     max_packet_size: int = attrs.field(default=MAX_PACKET_SIZE, validator=count(1), kw_only=True)
     configure: Configure | None = attrs.field(default=None, validator=callable_or_none, kw_only=True)
 
@@ -53,7 +59,8 @@ class UnixDatagramTransport:
         Raises:
             ListenError: The path is in use or not to be had.
         """
-        sock, remove = bind_unix(self.path, socket.SOCK_DGRAM, self.mode, self.configure)
+        rights = Rights(self.mode, self.owner, self.group)
+        sock, remove = bind_unix(self.path, socket.SOCK_DGRAM, rights, self.configure)
         address = unix_address(sock.getsockname())
         return DatagramListener(sock, address, datagram_peer, self.max_packet_size, cleanup=remove)
 

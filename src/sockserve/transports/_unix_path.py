@@ -20,8 +20,9 @@ import attrs
 
 from .._validators import fail, fail_type
 from ..errors import CompositionError, ListenError
+from ._unix_rights import Rights
 
-__all__ = ("OwnFile", "bind_unix", "check_mode", "check_path", "path_from_text")
+__all__ = ("OwnFile", "bind_unix", "check_path", "path_from_text")
 
 #: Bytes of sockaddr_un.sun_path, with its final NUL: 108 on Linux (unix(7)), 104 on the BSDs and macOS.
 SUN_PATH = 108 if sys.platform == "linux" else 104
@@ -58,18 +59,6 @@ def path_from_text(text: str) -> str:
     return f"\0{text[1:]}" if text.startswith("@") else text
 
 
-def check_mode(owner: object, attribute: "attrs.Attribute[int | None]", value: object) -> None:
-    """Accept None and, where there is a file, its permission bits."""
-    if value is None:
-        return
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise fail_type(owner, attribute.name, value, "permission bits such as 0o660, or None")
-    if not 0 <= value <= 0o777:
-        raise fail(owner, attribute.name, oct(value), "permission bits from 0 to 0o777")
-    if getattr(owner, "path", "").startswith("\0"):
-        raise fail(owner, attribute.name, oct(value), "left out: an abstract name has no file and no permissions")
-
-
 def check_platform(owner: object) -> None:
     """Refuse to be composed where there are no Unix sockets."""
     if not hasattr(socket, "AF_UNIX"):
@@ -79,7 +68,7 @@ def check_platform(owner: object) -> None:
 def bind_unix(
     path: str,
     kind: socket.SocketKind,
-    mode: int | None,
+    rights: Rights,
     configure: Callable[[socket.socket], None] | None,
     backlog: int | None = None,
 ) -> tuple[socket.socket, Callable[[], None] | None]:
@@ -106,16 +95,16 @@ def bind_unix(
             sock.bind(path)
             _listen(sock, backlog)
             return sock, None
-        if mode is not None:
-            os.fchmod(sock.fileno(), mode)  # before bind: the file never has other rights, not for a moment
+        rights.before_bind(sock)
         with _locked(path):
             _remove_stale(path, kind)
             sock.bind(path)
             file = OwnFile.of(path)
             try:
+                rights.after_bind(path)
                 _listen(sock, backlog)  # under the lock: a bound socket that does not listen yet looks stale
             except BaseException:
-                os.unlink(path)
+                file.unlink()
                 raise
             return sock, file.remove
     except BaseException as error:
@@ -178,11 +167,15 @@ class OwnFile:
             return
         try:
             with _locked(self.path):
-                found = os.lstat(self.path)
-                if (found.st_dev, found.st_ino) == (self.device, self.inode):
-                    os.unlink(self.path)
+                self.unlink()
         except OSError:
             pass  # removed already, or with its folder
+
+    def unlink(self) -> None:
+        """Remove it, if it is still ours: under the lock."""
+        found = os.lstat(self.path)
+        if (found.st_dev, found.st_ino) == (self.device, self.inode):
+            os.unlink(self.path)
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 import os
 import socket
-import struct
 
 import attrs
 
@@ -10,7 +9,9 @@ from .._validators import TEXT, callable_or_none, count, octal
 from ..abc import Configure
 from ..addresses import RawAddress, UnixAddress, unix_address
 from ._stream import StreamListener
-from ._unix_path import bind_unix, check_mode, check_path, check_platform, path_from_text
+from ._unix_path import bind_unix, check_path, check_platform, path_from_text
+from ._unix_peer import credentials
+from ._unix_rights import Rights, check_group, check_mode, check_owner
 
 __all__ = ("UnixStreamTransport",)
 
@@ -24,7 +25,10 @@ class UnixStreamTransport:
         path: Where the socket's file is made; ``"\0name"`` is a name in Linux's abstract namespace, which has
             no file. The file of a server that is gone is replaced; that of a server that lives, or any other
             file, is an error. Our own file is removed when the server closes.
-        mode: Permission bits of the file; None leaves 0o777 less the umask. A client needs the right to write.
+        mode: Permission bits of the file, exactly these, whatever the umask; None leaves 0o777 less the umask. A
+            client needs the right to write.
+        owner: Whose the file is to be: a user's name or number; None leaves it the process's. Only root may say.
+        group: The file's group, by name or number; a process that is not root may name one that it is in.
         backlog: Connections that the kernel queues before they are accepted; SOMAXCONN, the most it allows.
         configure: Called with the socket before it is bound, for options of your own.
 
@@ -35,6 +39,8 @@ class UnixStreamTransport:
 
     path: str = attrs.field(converter=check_path, metadata={TEXT: path_from_text})
     mode: int | None = attrs.field(default=None, validator=check_mode, kw_only=True, metadata={TEXT: octal})
+    owner: str | int | None = attrs.field(default=None, validator=check_owner, kw_only=True)
+    group: str | int | None = attrs.field(default=None, validator=check_group, kw_only=True)
     backlog: int = attrs.field(default=socket.SOMAXCONN, validator=count(0), kw_only=True)
     configure: Configure | None = attrs.field(default=None, validator=callable_or_none, kw_only=True)
 
@@ -53,7 +59,8 @@ class UnixStreamTransport:
         Raises:
             ListenError: The path is in use or not to be had.
         """
-        sock, remove = bind_unix(self.path, socket.SOCK_STREAM, self.mode, self.configure, self.backlog)
+        rights = Rights(self.mode, self.owner, self.group)
+        sock, remove = bind_unix(self.path, socket.SOCK_STREAM, rights, self.configure, self.backlog)
         sock.setblocking(False)
         return StreamListener(sock, unix_address(sock.getsockname()), stream_peer, cleanup=remove)
 
@@ -61,16 +68,5 @@ class UnixStreamTransport:
 def stream_peer(request: socket.socket, raw: RawAddress) -> UnixAddress:
     """Make the client's address: the name it bound, else ``unix:``, with its credentials where there are any."""
     assert raw is None or isinstance(raw, str | bytes)
-    pid, uid, gid = _credentials(request)
+    pid, uid, gid = credentials(request)
     return UnixAddress(os.fsdecode(raw) if raw else "unix:", pid=pid, uid=uid, gid=gid)
-
-
-_UCRED = struct.Struct("iII")  # struct ucred of unix(7): pid_t, uid_t, gid_t
-_SO_PEERCRED: int | None = getattr(socket, "SO_PEERCRED", None)
-
-
-def _credentials(request: socket.socket) -> tuple[int | None, int | None, int | None]:
-    if _SO_PEERCRED is None:
-        return None, None, None
-    pid, uid, gid = _UCRED.unpack(request.getsockopt(socket.SOL_SOCKET, _SO_PEERCRED, _UCRED.size))
-    return pid, uid, gid
