@@ -77,7 +77,7 @@ def test_accepted_sockets_have_what_was_asked_for() -> None:
                 arrival = listener.accept()
             finally:
                 socket.setdefaulttimeout(None)
-            request = arrival.open()
+            request = arrival.request
             assert bool(request.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)) is nodelay
             assert bool(request.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)) is not nodelay
             assert request.gettimeout() is None
@@ -425,7 +425,7 @@ def test_a_request_can_be_replaced() -> None:
     left, right = socket.socketpair()
     arrival = _stream.StreamArrival(left, UnixAddress("x"))
     arrival.replace(right)
-    assert arrival.open() is right
+    assert arrival.request is right
     with pytest.raises(TypeError, match="not by 3"):
         arrival.replace(3)
     packet = _datagram.DatagramArrival((b"a", left), UnixAddress("x"))
