@@ -112,7 +112,7 @@ def _distribution(found: Distribution) -> JSON:
 
 def _memory() -> int | None:
     """Return the bytes of memory that the process holds, on Linux (proc_pid_statm(5): the second number)."""
-    if not sys.platform.startswith("linux"):
+    if sys.platform != "linux":
         return None
     try:
         with open("/proc/self/statm", encoding="ascii") as file:
