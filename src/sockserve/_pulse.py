@@ -21,6 +21,7 @@ __all__ = (
     "PulsedSocket",
     "StampedSocket",
     "WatchedSocket",
+    "pulsed",
     "waits_since",
     "watched",
 )
@@ -59,27 +60,11 @@ _send, _sendall = _plain.send, _plain.sendall
 
 
 class PulsedSocket(socket.socket):
-    """
-    A connection with a pulse: the base of those that write it.
-
-    Args:
-        family: As of `socket.socket`.
-        type: As of `socket.socket`.
-        proto: As of `socket.socket`.
-        fileno: As of `socket.socket`.
-    """
+    """A connection with a pulse: the base of those that write it. Whoever makes one gives it that, at once."""
 
     __slots__ = ("pulse",)
 
-    def __init__(
-        self,
-        family: int = -1,
-        type: int = -1,  # noqa: A002 - the base's
-        proto: int = -1,
-        fileno: int | None = None,
-    ) -> None:
-        super().__init__(family, type, proto, fileno)
-        self.pulse: Pulse = [0.0] * LENGTH
+    pulse: Pulse
 
     @override
     def dup(self) -> Self:
@@ -231,6 +216,24 @@ def _size(buffer: Buffer) -> int:
         return view.nbytes
 
 
+def pulsed(sock: socket.socket) -> Callable[[int, int, int, int], "WatchedSocket"]:
+    """Choose what makes connections of the kind of *sock*, which may be their listener, of a descriptor."""
+    beneath = cast("socket.socket", super(_plain, sock))  # plain numbers: enum members cost more than a call
+    return _make_watched if has_traffic(sock, (beneath.family, beneath.type, sock.proto)) else _make_stamped
+
+
+def _make_watched(family: int, kind: int, proto: int, fd: int) -> WatchedSocket:
+    made = WatchedSocket(family, kind, proto, fd)
+    made.pulse = [0.0] * LENGTH
+    return made
+
+
+def _make_stamped(family: int, kind: int, proto: int, fd: int) -> WatchedSocket:
+    made = StampedSocket(family, kind, proto, fd)
+    made.pulse = [0.0] * LENGTH
+    return made
+
+
 def watched(sock: socket.socket, pulse: Pulse | None = None) -> WatchedSocket:
     """
     Turn a plain connection into one with a pulse; the old object has lost its descriptor.
@@ -240,18 +243,18 @@ def watched(sock: socket.socket, pulse: Pulse | None = None) -> WatchedSocket:
         pulse: What is written, where another process reads it. None: a list, and what the system tells of TCP
             connections is not written.
     """
-    beneath = cast("socket.socket", super(_plain, sock))  # plain numbers: enum members cost more than a call
+    beneath = cast("socket.socket", super(_plain, sock))
     kind = beneath.family, beneath.type, sock.proto
     patience = sock.gettimeout()
-    made_of = WatchedSocket if pulse is None and has_traffic(sock) else StampedSocket
+    make = pulsed(sock) if pulse is None else StampedSocket
     fd = sock.detach()
     try:
-        made = made_of(*kind, fd)
+        made = make(*kind, fd)
     except BaseException:
         socket.close(fd)
         raise
-    if made.gettimeout() != patience:
-        made.settimeout(patience)
     if pulse is not None:
         made.pulse = pulse
+    if made.gettimeout() != patience:
+        made.settimeout(patience)
     return made

@@ -4,7 +4,6 @@ import array
 import socket
 import struct
 import sys
-from typing import cast
 
 import attrs
 
@@ -72,12 +71,8 @@ _INET = (socket.AF_INET, socket.AF_INET6)
 _told: dict[tuple[int, int, int], bool] = {}
 
 
-def has_traffic(sock: socket.socket) -> bool:
-    """Whether `traffic_of` tells of such sockets; asked once for each kind."""
-    beneath = cast(
-        "socket.socket", super(socket.socket, sock)
-    )  # plain numbers: enum members cost more than a call
-    kind = beneath.family, beneath.type, sock.proto
+def has_traffic(sock: socket.socket, kind: tuple[int, int, int]) -> bool:
+    """Whether `traffic_of` tells of sockets of this *kind*, such as *sock*: their family, type and protocol."""
     told = _told.get(kind)
     if told is None:
         told = _told[kind] = traffic_of(sock) is not None

@@ -144,7 +144,7 @@ class Acceptor(Generic[R, A]):
                     self._look_away()
                     self._go_on()
                     return
-            if loop.calling or (timers and loop.timer_due()):
+            if loop.calling or (timers and timers[0][0] <= loop.time()):
                 return
 
     def _emptied(self, taken: int) -> None:

@@ -112,11 +112,6 @@ class EventLoop:
         for resumed in paused:
             resumed()
 
-    def timer_due(self) -> bool:
-        """Whether a timer waits for its call: a long batch should end."""
-        when = self.timers.next_due()
-        return when is not None and when <= self.time()
-
     def wake(self) -> None:
         """
         End the wait. Any thread, signal handlers too; takes no lock, and does nothing when nobody waits.
@@ -182,18 +177,25 @@ class EventLoop:
         # Nothing of this is replaced while the loop is open, and a small request is a hundred look-ups like these.
         wait, wakeup, wakeup_fd = self._poller.wait, self._wakeup, self._wakeup.fileno()
         callback_of, timers, soon = self._callbacks.get, self.timers, self._soon
+        heap, time = timers.heap, self.time
         while True:
             if self.calling or always:
                 self.calling = False  # before the question: who calls later is heard the next time
                 if done():
                     return
-            for fd, mask in wait(self._patience() if soon or timers.heap else None):
+            patience = None
+            if soon:
+                patience = 0.0
+            elif heap:  # as it is nearly always where deadlines are kept: the next timer is to cost little
+                when, _, timer = heap[0]
+                patience = self._patience() if timer.callback is None else _clipped(when - time())
+            for fd, mask in wait(patience):
                 callback = callback_of(fd)
                 if callback is not None:
                     callback(mask)
                 elif fd == wakeup_fd:
                     wakeup.drain()
-            if timers.heap and timers.run(self.time()):
+            if heap and heap[0][0] <= (now := time()) and timers.run(now):
                 self.calling = True
             if soon:
                 for _ in range(len(soon)):
@@ -214,11 +216,9 @@ class EventLoop:
             raise
 
     def _patience(self) -> float | None:
-        """Seconds to wait at most; None: until something happens."""
-        if self._soon:
-            return 0.0
+        """Seconds until the next timer, and one wait at most; None: there is none, once the dead are forgotten."""
         when = self.timers.next_due()
-        return None if when is None else min(max(0.0, when - self.time()), _LONGEST)
+        return None if when is None else _clipped(when - self.time())
 
     def abandon(self) -> None:
         """
@@ -238,3 +238,7 @@ class EventLoop:
             poller.close()
         if wakeup is not None:
             wakeup.close()
+
+
+def _clipped(seconds: float) -> float:
+    return _LONGEST if seconds > _LONGEST else max(0.0, seconds)

@@ -16,6 +16,7 @@ from .peers import Census
 
 if TYPE_CHECKING:
     from .core import ServerCore
+    from .timekeeping import Timekeeper
 
 __all__ = ("Admission",)
 
@@ -41,6 +42,9 @@ class Admission(Generic[R, A]):
     needed: bool = attrs.field(init=False)
     census: Census | None = attrs.field(init=False, default=None)
     _farewells: Farewells | None = attrs.field(init=False, default=None)
+    _timekeeper: "Timekeeper[R, A] | None" = attrs.field(init=False, default=None)
+    #: Whether who comes is asked about.
+    _asks: bool = attrs.field(init=False)
     #: The most requests in flight, where one more is refused.
     _most: int | None = attrs.field(init=False, default=None)
 
@@ -50,8 +54,8 @@ class Admission(Generic[R, A]):
             self.census = Census(limits.per_peer)
         if limits.overload != "wait":
             self._most = limits.connections
-        decides = self.census is not None or self._most is not None or self.verify is not None
-        self.needed = decides or self.core.timekeeper is not None
+        self._asks = self.census is not None or self.verify is not None
+        self.needed = self._asks or self._most is not None or self.core.timekeeper is not None
 
     @property
     def at_limit(self) -> bool:
@@ -65,6 +69,8 @@ class Admission(Generic[R, A]):
 
     def enter(self, loop: Loop, runner: Runner) -> Runner:
         """Begin on *loop*; return what is to be asked for room in place of *runner*."""
+        # Datagrams have no deadlines.
+        self._timekeeper = self.core.timekeeper if any(each.stream for each in self.core.listeners) else None
         if isinstance(self.limits.overload, bytes):
             self._farewells = Farewells(self.limits.overload, loop)
         if self.limits.connections is None or self.limits.overload != "wait":
@@ -91,15 +97,28 @@ class Admission(Generic[R, A]):
         if self._most is not None and self.core.active >= self._most:
             self._turn_away(arrival, self._refusal(arrival, "connections"))
             return False
+        if self._asks and not self._welcomes(arrival):
+            return False
+        if self._timekeeper is not None:
+            self._timekeeper.begin(arrival, self.core.now)
+        return True
+
+    def _welcomes(self, arrival: Arrival[R, A]) -> bool:
+        """Whether *arrival* is to be served, by whom it comes from. As `admits`."""
+        census = self.census
+        if arrival.named_later:
+            if census is not None:
+                census.shared = True  # from here on `vet` may be asked, in other threads
+            return True
+        if census is not None and self.verify is None and census.begin(arrival):
+            return True
         try:
-            objection = None if arrival.named_later else self._objection(arrival)  # then `vet` is asked
+            objection = self._objection(arrival)
         except BaseException:  # Ctrl-C: it is for the server, and the connection for nobody
             arrival.finish()
             raise
         if objection is not None:
             self._turn_away(arrival, objection)
-        elif self.core.timekeeper is not None:
-            self.core.timekeeper.begin(arrival)
         return objection is None
 
     def vet(self, arrival: Arrival[R, A]) -> bool:
@@ -174,22 +193,25 @@ class Bounded(Generic[R, A]):
     core: "ServerCore[R, A]"
     inner: Runner
     loop: Loop
+    #: See `sockserve.abc.Runner.submit`.
+    submit: Callable[[Job], None] = attrs.field(init=False)
     #: Holds something while the limit counts as reached: until half of the requests have ended. At a limit that
     #: is reached and left with each client, every word of it would be one too many.
     _said: list[bool] = attrs.field(init=False, factory=list)
 
+    def __attrs_post_init__(self) -> None:
+        self.submit = self.inner.submit
+
     @property
     def full(self) -> bool:
-        """See `sockserve.abc.Runner.full`."""
-        return self.core.active >= self.most or self.inner.full
-
-    def submit(self, job: Job, /) -> None:
-        """See `sockserve.abc.Runner.submit`."""
-        self.inner.submit(job)
-        if self.core.active >= self.most and not self._said:
+        """See `sockserve.abc.Runner.full`. The loop asks after each request: here is where the limit is met."""
+        if self.core.active < self.most:
+            return self.inner.full
+        if not self._said:
             self._said.append(True)
             if self.core.wants(LimitReached):
                 self.core.emit(LimitReached(server_address=self.core.address, connections=self.most))
+        return True
 
     def ended(self, _arrival: AnyArrival) -> None:
         """Take note, in any thread, that a request has ended."""

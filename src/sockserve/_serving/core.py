@@ -97,6 +97,8 @@ class ServerCore(Reports[R, A]):
     _observes_finished: bool = False
     tells_finished: bool = False
     _told_until: float = 0.0
+    #: When the batch of requests at hand began.
+    now: float = 0.0
 
     def __attrs_post_init__(self) -> None:
         self.answer = self.handler
@@ -124,6 +126,7 @@ class ServerCore(Reports[R, A]):
 
     def ask_observer(self, now: float) -> None:
         """Ask what the observer wants, before a batch of requests: again after a while, it may change its mind."""
+        self.now = now
         if now >= self._told_until:
             self._told_until = now + ASK_AGAIN
             self._tells_accepted = self.emitter.wants(Accepted)

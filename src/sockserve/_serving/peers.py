@@ -2,6 +2,7 @@
 
 import socket
 import threading
+from collections import deque
 from collections.abc import Hashable
 
 import attrs
@@ -44,40 +45,54 @@ def _of_ipv6(host: str) -> Hashable:
 @attrs.define(eq=False)
 class Census:
     """
-    Counts the requests in flight of each peer. Any thread.
+    Counts the requests in flight of each peer.
+
+    They end in any thread: who has ended is put into a queue, and counted out before the next is counted in. So an
+    end takes no lock, and neither does a beginning, while all begin in the loop's thread.
 
     Args:
         most: Of one peer.
     """
 
     most: int
+    #: Whether requests begin in other threads, too.
+    shared: bool = attrs.field(init=False, default=False)
     _counts: dict[Hashable, int] = attrs.field(init=False, factory=dict)
-    _peers: dict[AnyArrival, Hashable] = attrs.field(init=False, factory=dict)
+    _ended: deque[Hashable] = attrs.field(init=False, factory=deque)
     _lock: threading.Lock = attrs.field(init=False, factory=threading.Lock)
 
     def begin(self, arrival: AnyArrival) -> bool:
         """Count a request in; whether there is room for it. If not, it is not counted."""
-        peer = peer_of(arrival.client_address)
+        address = arrival.client_address
+        # For each connection over IPv4, which most are, without a call.
+        peer = address[0] if type(address) is InetAddress and ":" not in address[0] else peer_of(address)
         if peer is None:
             return True
-        with self._lock:
-            number = self._counts.get(peer, 0)
-            if number >= self.most:
-                return False
-            self._counts[peer] = number + 1
-            self._peers[arrival] = peer
+        if self.shared:
+            with self._lock:
+                arrival.peer = peer if self._count_in(peer) else None
+        else:
+            arrival.peer = peer if self._count_in(peer) else None
+        return arrival.peer is not None
+
+    def _count_in(self, peer: Hashable) -> bool:
+        counts, ended = self._counts, self._ended
+        while ended:
+            other = ended.popleft()
+            number = counts[other]
+            if number > 1:
+                counts[other] = number - 1
+            else:
+                del counts[other]  # memory is that of the peers of this moment
+        number = counts.get(peer, 0)
+        if number >= self.most:
+            return False
+        counts[peer] = number + 1
         return True
 
     def end(self, arrival: AnyArrival) -> None:
-        """Count a request out, if it was counted in. Again: no effect."""
-        if arrival not in self._peers:
-            return
-        with self._lock:
-            peer = self._peers.pop(arrival, None)
-            if peer is None:
-                return
-            number = self._counts[peer] - 1
-            if number:
-                self._counts[peer] = number
-            else:
-                del self._counts[peer]  # memory is that of the peers of this moment
+        """Count a request out, if it was counted in. Any thread. Again: no effect."""
+        peer = arrival.peer
+        if peer is not None:
+            arrival.peer = None
+            self._ended.append(peer)

@@ -11,7 +11,7 @@ import attrs
 
 from .._pulse import PulsedSocket, waits_since
 from .._traffic import traffic_of
-from ..abc import HoldingRunner, PulseRunner, Runner, Timer
+from ..abc import HoldingRunner, PulseListener, PulseRunner, Runner, Timer
 from ..abc._arrival import AnyArrival
 from ..deadlines import Deadlines
 from ..events import DeadlinePassed
@@ -101,7 +101,10 @@ class Timekeeper(Generic[R, A]):
 
     def enter(self, loop: Scheduler, runner: Runner) -> None:
         """Begin, on *loop* or where its thread is held by the requests, beside it."""
-        self._pulse_of = runner.pulse if isinstance(runner, PulseRunner) else _pulse_of_socket
+        if isinstance(runner, PulseRunner):
+            self._pulse_of = runner.pulse
+        elif self.deadlines.idle is not None:
+            self._watch_arrivals()
         if isinstance(runner, HoldingRunner) and runner.holds_loop:
             loop = self._watchman = Watchman(loop.time)
         self._scheduler = loop
@@ -109,6 +112,12 @@ class Timekeeper(Generic[R, A]):
             self._look(look)
         if self._young:
             self._look_at_young()
+
+    def _watch_arrivals(self) -> None:
+        self._pulse_of = _pulse_of_socket
+        for listener in self.core.listeners:
+            if isinstance(listener, PulseListener):
+                listener.watch_arrivals()
 
     def leave(self) -> None:
         """Let go of the loop. Connections that go on are looked at the next time."""
@@ -126,15 +135,12 @@ class Timekeeper(Generic[R, A]):
 
     # Requests begin, in the loop's thread, and end, in any.
 
-    def begin(self, job: AnyArrival) -> None:
-        """Take note of a connection that was accepted just now."""
-        scheduler = self._scheduler
-        if scheduler is None or not job.stream:
-            return
-        now = scheduler.time()
+    def begin(self, job: AnyArrival, now: float) -> None:
+        """Take note of a connection that was accepted *now*."""
         self._young[job] = now
-        if self._timer is None:  # asked after it is in the table: who looks there asks in the other order
-            self._timer = scheduler.call_at(now + self._first, self._look_at_young)
+        if self._timer is None and self._scheduler is not None:
+            # Asked after it is in the table: who looks there asks in the other order.
+            self._timer = self._scheduler.call_at(now + self._first, self._look_at_young)
         if self._over:
             self._forget_timers()
 

@@ -223,9 +223,11 @@ def _size(buffer: Buffer) -> int:
         return view.nbytes
 
 
-def adopt(sock: socket.socket, made_of: type[CooperativeSocket] | None = None) -> CooperativeSocket:
+def adopt(sock: socket.socket, *, stamps: bool = False) -> CooperativeSocket:
     """
     Turn a socket into one that parks; the old object has lost its descriptor.
+
+    With *stamps* it notes what it sends, unless the system does.
 
     Raises:
         TypeError: It is of another class, which may do more than a socket: encrypt, for instance.
@@ -236,9 +238,14 @@ def adopt(sock: socket.socket, made_of: type[CooperativeSocket] | None = None) -
         raise TypeError(f"only a plain socket.socket can park, not {sock!r}")
     plainly = beneath(sock)
     family, kind, proto, patience = plainly.family, plainly.type, sock.proto, sock.gettimeout()
+    made_of: type[CooperativeSocket] = CooperativeSocket
+    if stamps and not has_traffic(sock, (family, kind, proto)):
+        from .stamping import StampingSocket  # noqa: PLC0415 - derived from ours
+
+        made_of = StampingSocket
     fd = sock.detach()
     try:
-        made = (made_of or CooperativeSocket)(family, kind, proto, fd)
+        made = made_of(family, kind, proto, fd)
     except BaseException:
         socket.close(fd)
         raise
@@ -247,15 +254,5 @@ def adopt(sock: socket.socket, made_of: type[CooperativeSocket] | None = None) -
 
 
 def adopt_request(request: object, *, stamps: bool = False) -> object:
-    """
-    Turn an accepted connection into one that parks; a socket of another class stays as it is, and blocks.
-
-    With *stamps* it notes what it sends, unless the system does.
-    """
-    if type(request) is not _plain:
-        return request
-    if stamps and not has_traffic(request):
-        from .stamping import StampingSocket  # noqa: PLC0415 - derived from ours
-
-        return adopt(request, StampingSocket)
-    return adopt(request)
+    """Turn an accepted connection into one that parks; a socket of another class stays as it is, and blocks."""
+    return adopt(request, stamps=stamps) if type(request) is _plain else request

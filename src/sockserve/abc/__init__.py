@@ -28,7 +28,7 @@ from ._strategy import (
     Strategy,
     TurningRunner,
 )
-from ._transport import Configure, Listener, SharingTransport, Transport
+from ._transport import Configure, Listener, PulseListener, SharingTransport, Transport
 from ._workers import Cells, Order, Overseer, Supervisor, Tally, WorkerCore, Workplace
 
 __all__ = (
@@ -62,6 +62,7 @@ __all__ = (
     "Order",
     "Overseer",
     "Patience",
+    "PulseListener",
     "PulseRunner",
     "Reply",
     "Runner",

@@ -4,7 +4,7 @@ import os
 import socket
 import time
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias
 
@@ -68,6 +68,7 @@ class Arrival(Generic[R_co, A_co]):
         "keeper",
         "number",
         "openings",
+        "peer",
         "proxied",
         "request",
         "respond",
@@ -83,6 +84,8 @@ class Arrival(Generic[R_co, A_co]):
         self.openings: tuple[Opening, ...] = ()
         self.keeper: Keeper | None = None
         self.aborted: bool = False
+        #: Who sent it, where requests in flight are counted by that.
+        self.peer: Hashable | None = None
         #: What answers messages in place of the handler's own method.
         self.respond: Callable[[object, bytes], Reply] | None = None
         #: When its handling began, if somebody wants to know.

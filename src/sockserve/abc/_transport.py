@@ -7,7 +7,7 @@ from typing import Protocol, TypeAlias, runtime_checkable
 from .._typing import TypeVar
 from ._arrival import Arrival
 
-__all__ = ("Configure", "Listener", "SharingTransport", "Transport")
+__all__ = ("Configure", "Listener", "PulseListener", "SharingTransport", "Transport")
 
 R_co = TypeVar("R_co", covariant=True)
 A_co = TypeVar("A_co", covariant=True)
@@ -51,6 +51,19 @@ class Listener(Protocol[R_co, A_co]):
 
     def close_copy(self) -> None:
         """Close a forked child's copy of the descriptor, and nothing else."""
+        ...
+
+
+@runtime_checkable
+class PulseListener(Listener[R_co, A_co], Protocol[R_co, A_co]):
+    """
+    A listener whose connections can tell since when they wait for their peers, for an idle deadline.
+
+    Those of others are exchanged where they are served, which costs each a bit more.
+    """
+
+    def watch_arrivals(self) -> None:
+        """Let them, from the next one on. Again: no effect."""
         ...
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeGuard, TypeVar, cast
 
 import attrs
 
+from .._pulse import WatchedSocket, pulsed, watched
 from .._typing import override
 from ..abc import Arrival, Patience
 from ..addresses import RawAddress
@@ -52,13 +53,15 @@ class StreamArrival(Arrival[socket.socket, A]):
 
     @override
     def open(self) -> socket.socket:
-        """Return the socket; one with a pulse where there is an idle deadline, and the strategy has no other."""
-        if self.serving.deadlines.idle is not None and type(self.request) is _PlainSocket:
-            from .._pulse import watched  # noqa: PLC0415 - few have such a deadline
-
+        """Return the socket; one with a pulse where that is needed, and the listener has not made such a one."""
+        if type(self.request) is _PlainSocket and self._has_idle_deadline():
             self.request = watched(self.request)
             self._shut_again()
         return self.request
+
+    def _has_idle_deadline(self) -> bool:
+        serving = getattr(self, "serving", None)  # None: it is nobody's, in a test of a listener
+        return serving is not None and serving.deadlines.idle is not None
 
     @override
     def start_tls(self, context: "ssl.SSLContext", patience: Patience | None = None) -> "ssl.SSLSocket":
@@ -177,7 +180,8 @@ class StreamArrival(Arrival[socket.socket, A]):
 
 def _is_tls(request: socket.socket) -> "TypeGuard[ssl.SSLSocket]":
     """Whether *request* is secured. Plain ones, which most are, are told by one look."""
-    if type(request) is _PlainSocket:
+    kind = type(request)
+    if kind is _PlainSocket or kind is WatchedSocket:
         return False
     loaded = sys.modules.get("ssl")
     return loaded is not None and isinstance(request, loaded.SSLSocket)
@@ -237,6 +241,7 @@ class StreamListener(SocketListener[A]):
     #: Close a forked child's copy of the descriptor, and nothing else: what is in the file system is the parent's.
     close_copy: Callable[[], None] = attrs.field(init=False)
     _accept: Callable[[], tuple[int, RawAddress]] = attrs.field(init=False)
+    _made: Callable[[int, int, int, int], socket.socket] = attrs.field(init=False, default=socket.socket)
     _family: int = attrs.field(init=False)
     _type: int = attrs.field(init=False)
     _proto: int = attrs.field(init=False)
@@ -250,13 +255,17 @@ class StreamListener(SocketListener[A]):
         """Yes: arrivals are connections."""
         return True
 
+    def watch_arrivals(self) -> None:
+        """See `sockserve.abc.PulseListener`."""
+        self._made = pulsed(self.sock)
+
     def accept(self) -> StreamArrival[A]:
         """Accept one connection; its socket blocks, whatever the listener and `socket.setdefaulttimeout` say."""
         if self.poll and not readable(self.sock):
             raise BlockingIOError
         fd, raw = self._accept()
         try:
-            request = socket.socket(self._family, self._type, self._proto, fileno=fd)
+            request = self._made(self._family, self._type, self._proto, fd)
         except BaseException:
             socket.close(fd)
             raise

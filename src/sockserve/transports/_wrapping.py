@@ -6,7 +6,7 @@ from typing import Generic, TypeVar, cast
 
 import attrs
 
-from ..abc import Arrival, Listener, Opening, SharingTransport, Transport
+from ..abc import Arrival, Listener, Opening, PulseListener, SharingTransport, Transport
 from ..errors import CompositionError, OptionTypeError
 
 __all__ = ("WrappingListener", "check_wrapped", "shared")
@@ -73,6 +73,11 @@ class WrappingListener(Generic[R, A]):
     def fileno(self) -> int:
         """Return the listening socket's descriptor."""
         return self.inner.fileno()
+
+    def watch_arrivals(self) -> None:
+        """See `sockserve.abc.PulseListener`."""
+        if isinstance(self.inner, PulseListener):
+            self.inner.watch_arrivals()
 
     def accept(self) -> Arrival[R, A]:
         """Accept one connection. Not a byte of it is read here."""
