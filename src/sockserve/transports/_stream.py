@@ -241,7 +241,7 @@ class StreamListener(SocketListener[A]):
     #: Close a forked child's copy of the descriptor, and nothing else: what is in the file system is the parent's.
     close_copy: Callable[[], None] = attrs.field(init=False)
     _accept: Callable[[], tuple[int, RawAddress]] = attrs.field(init=False)
-    _made: Callable[[int, int, int, int], socket.socket] = attrs.field(init=False, default=socket.socket)
+    _make: Callable[[int, int, int, int], socket.socket] | None = attrs.field(init=False, default=None)
     _family: int = attrs.field(init=False)
     _type: int = attrs.field(init=False)
     _proto: int = attrs.field(init=False)
@@ -257,7 +257,7 @@ class StreamListener(SocketListener[A]):
 
     def watch_arrivals(self) -> None:
         """See `sockserve.abc.PulseListener`."""
-        self._made = pulsed(self.sock)
+        self._make = pulsed(self.sock)
 
     def accept(self) -> StreamArrival[A]:
         """Accept one connection; its socket blocks, whatever the listener and `socket.setdefaulttimeout` say."""
@@ -265,7 +265,8 @@ class StreamListener(SocketListener[A]):
             raise BlockingIOError
         fd, raw = self._accept()
         try:
-            request = self._made(self._family, self._type, self._proto, fd)
+            # Looked up now: programs put another class there.
+            request = (self._make or socket.socket)(self._family, self._type, self._proto, fd)
         except BaseException:
             socket.close(fd)
             raise
