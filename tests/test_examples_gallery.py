@@ -113,7 +113,11 @@ def test_who_cannot_come_in_is_told_why(room: Any, name: str, says: str) -> None
 @both
 def test_who_does_not_read_is_cut_off_and_holds_nobody_up(room: Any) -> None:
     """The others speak and hear all along."""
-    ann, bob, silent = room("ann"), room("bob"), room("silent")
+    ann = room("ann")
+    assert ann.hears() == "here are: ann"
+    bob = room("bob")
+    assert bob.hears() == "here are: ann, bob"
+    silent = room("silent")
     assert silent.hears() == "here are: ann, bob, silent"  # and nothing more
     for guest in (ann, bob):
         while guest.hears() != "* silent is here":

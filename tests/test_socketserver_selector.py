@@ -258,9 +258,9 @@ def test_shutdown_while_a_handler_is_aborted() -> None:
             server.shutdown()
 
     with ours.SelectorTCPServer(ANYWHERE, handle) as server:
-        with serving(server, NEVER), connect(server) as client:
+        with connect(server) as client, serving(server, NEVER):
             assert client.recv(1) == b"?"
-        with serving(server, NEVER), connect(server) as client:  # what was asked has been done
+        with connect(server) as client, serving(server, NEVER):  # what was asked has been done
             assert client.recv(1) == b"?"
 
 

@@ -5,6 +5,7 @@ import re
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 from typing import Any
@@ -438,7 +439,9 @@ def test_the_page(inner: pytest.Pytester) -> None:
     inner.makepyfile(p="\n".join(blocks))
     count = 3 + 9 + 1 + len(testing.check_strategy) + len(testing.check_concurrency) + len(testing.check_transport)
     inner.makeini("[pytest]\nfilterwarnings = error")
-    inner.runpytest_inprocess("-q", "-p", "no:hypothesispytest", "p.py").assert_outcomes(passed=count)
+    with tempfile.TemporaryDirectory() as short:  # a Unix socket's path has 107 bytes at most
+        options = ("-q", "-p", "no:hypothesispytest", "--basetemp", f"{short}/t", "p.py")
+        inner.runpytest_inprocess(*options).assert_outcomes(passed=count)
 
 
 def test_the_plugin_loads_little() -> None:

@@ -1,6 +1,7 @@
 """What type checkers say: of the whole project, of what they must accept, of what they must refuse."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -24,8 +25,15 @@ PLATFORMS = {"linux": "Linux", "darwin": "Darwin", "win32": "Windows"}
 
 def _run(module: str, *arguments: str) -> str:
     pytest.importorskip(module)
+    # pyright --verifytypes asks the first Python on the PATH where packages are, whatever --pythonpath says.
+    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
     done = subprocess.run(
-        [sys.executable, "-m", module, *arguments], capture_output=True, text=True, cwd=ROOT, check=False
+        [sys.executable, "-m", module, *arguments],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "PATH": path},
+        check=False,
     )
     assert done.returncode in {0, 1}, done.stdout + done.stderr
     return done.stdout

@@ -150,7 +150,6 @@ shim.ThreadPoolTCPServer(ADDRESS, ByLine).daemon  # E: attr-defined
 shim.TCPServer(ADDRESS, ByLine).alow_reuse_address = True  # E: attr-defined
 shim.ThreadingTCPServer(ADDRESS, ByLine).daemon_threads = "no"  # E: assignment
 shim.SelectorTCPServer(ADDRESS, ByLine).workers  # E: attr-defined
-shim.PreforkTCPServer(ADDRESS, ByLine)  # E: attr-defined
 shim.mixin_for(ThreadPoolStrategy)  # E: arg-type
 shim.mixin_for(SyncStrategy(), nam="Mine")  # E: call-arg
 

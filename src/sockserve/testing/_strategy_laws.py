@@ -180,10 +180,10 @@ def server_close_leaves_nothing_behind(strategy: Strategy) -> None:
         assert receive(client, 2) == b"x\n"
         server.shutdown(grace=0.01)
         server.server_close()
-    assert server.stats.active == 0, server.stats
     for thread in set(threading.enumerate()) - threads:
         if thread.daemon:
             thread.join(FAILSAFE)
+    assert server.stats.active == 0, server.stats
     left = set(threading.enumerate()) - threads
     assert not left, f"threads are left: {left}"
     _check_children()
