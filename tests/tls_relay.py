@@ -57,6 +57,8 @@ class Tls:
         await self.flush()
 
     async def end(self) -> None:
+        while self.incoming.pending:  # OpenSSL gives up for good where data follows its own close_notify
+            await asyncio.sleep(0)
         with contextlib.suppress(ssl.SSLError):
             self.object.unwrap()
         await self.flush()
