@@ -33,6 +33,7 @@ ARGUMENTS = {
     "dns_hosts": ["--udp", "127.0.0.1:0", "{folder}/hosts"],
     "http_files": ["--tcp", "127.0.0.1:0", str(FOLDER)],
     "http_messages": ["--tcp", "127.0.0.1:0"],
+    "http_workers": ["--port", "0", "--workers", "1", str(FOLDER)],
     "primes_messages": ["--tcp", "127.0.0.1:0"],
     "resp_messages": ["--tcp", "127.0.0.1:0"],
     "resp_store": ["--tcp", "127.0.0.1:0"],
@@ -110,7 +111,7 @@ def test_terminated_with_a_client(strategy: str) -> None:
         assert store.wait() == 0
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in {"activated", "bounded_threads"}])
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in {"activated", "bounded_threads", "http_workers"}])
 def test_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     """--help shows the docstring, and which strategy has which options."""
     module = load(name)
@@ -380,6 +381,27 @@ def test_curl_and_h11(strategy: str, folder: Path) -> None:
         with connect(server) as client:
             client.sendall(b"nonsense\r\n\r\n")
             assert client.makefile("rb").read().startswith(b"HTTP/1.1 400 ")
+
+
+# http_workers.
+
+
+def test_files_are_served_by_workers_that_are_replaced() -> None:
+    """curl is answered by each; kill -9, SIGHUP and SIGTERM do what is written there."""
+    with serving("http_workers", "--port", "0", "--workers", "2", str(FOLDER)) as server:
+        words = [server.line().split() for _ in range(2)]
+        pids = {int(pid) for _, _, _, pid, _ in words}
+        url = f"http://{server.addresses[0]}"
+        assert "http_workers.py" in ask("curl", "-sS", url)
+        pid = int(ask("curl", "-sS", f"{url}/-/workers").split()[1])
+        assert pid in pids
+        os.kill(pid, signal.SIGKILL)
+        assert "serves" in server.line()
+        assert f"has replaced {pid}" in server.line()
+        server.send(signal.SIGHUP)
+        lines = [server.line() for _ in range(6)]
+        assert sum("has replaced" in line for line in lines) == 2
+        assert ask("curl", "-sS", f"{url}/-/workers").endswith("with 3 connections so far\n")
 
 
 # primes_messages.
