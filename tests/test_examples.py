@@ -111,7 +111,9 @@ def test_terminated_with_a_client(strategy: str) -> None:
         assert store.wait() == 0
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in {"activated", "bounded_threads", "http_workers"}])
+@pytest.mark.parametrize(
+    "name", [name for name in NAMES if name not in {"activated", "bounded_threads", "http_workers"}]
+)
 def test_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     """--help shows the docstring, and which strategy has which options."""
     module = load(name)

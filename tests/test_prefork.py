@@ -18,6 +18,7 @@ from recorder import FAILSAFE, Recorder
 from sockserve import (
     AdoptedTransport,
     CompositionError,
+    ForkStrategy,
     ListenError,
     OptionError,
     OptionTypeError,
@@ -410,7 +411,7 @@ def test_nothing_of_the_parents_is_left_in_a_worker(recorder: Recorder, folder: 
     """But the socket that it accepts from: neither the links of others, nor loops, nor other servers' sockets."""
 
     def tell(request: Any, address: Any, server: Any) -> None:
-        request.sendall("\n".join(_links()).encode())
+        request.sendall("\n".join([str(os.getpid()), *_links()]).encode())
 
     before = _links()
     beside: list[Server[Any, Any]] = [
@@ -425,17 +426,39 @@ def test_nothing_of_the_parents_is_left_in_a_worker(recorder: Recorder, folder: 
     thread.start()
     recorder.wait_for_workers(2)
     theirs = set(_links()) - set(before)
-    with client_of(server) as client:
-        found = receive(client, 1_000_000).decode().split("\n")
+    seen: dict[str, list[str]] = {}
+    while len(seen) < 2:
+        with client_of(server) as client, client_of(server) as other:
+            for sock in (client, other):
+                pid, *links = receive(sock, 1_000_000).decode().split("\n")
+                seen[pid] = links
     for each in (server, *beside):
         each.shutdown()
     thread.join(FAILSAFE)
     server.server_close()
-    sockets = {link for link in found if link.startswith("socket:")} - set(before)
-    assert sockets & theirs == {listener}
-    assert len(sockets) == 5  # its link, its loop's two, the connection: nothing else is new
-    assert found.count("anon_inode:[eventpoll]") == before.count("anon_inode:[eventpoll]") + 1
-    assert "anon_inode:[pidfd]" not in found
+    for found in seen.values():
+        sockets = {link for link in found if link.startswith("socket:")} - set(before)
+        assert sockets & theirs == {listener}
+        assert len(sockets) == 5  # its link, its loop's two, the connection: nothing else is new
+        assert found.count("anon_inode:[eventpoll]") == before.count("anon_inode:[eventpoll]") + 1
+        assert "anon_inode:[pidfd]" not in found
+
+
+def test_requests_that_a_worker_forks_for_are_counted_once(recorder: Recorder) -> None:
+    """By the worker, which learns how they ended; the sum is known in the forked process, too."""
+
+    def handler(request: Any, address: Any, server: Any) -> None:
+        request.sendall(b"%d %d" % (os.getppid(), server.stats.accepted))
+        if server.stats.accepted == 2:
+            raise ValueError("on purpose")
+
+    with Server(TCP, PreforkStrategy(ForkStrategy(), workers=1), handler, observer=recorder).running() as server:
+        (pid,) = recorder.wait_for_workers(1)
+        for number in (1, 2):
+            with client_of(server) as client:
+                assert client.recv(100) == b"%d %d" % (pid, number)
+                assert client.recv(1) == b""
+    assert (server.stats.accepted, server.stats.finished, server.stats.failed) == (2, 1, 1)
 
 
 def _ignore(request: Any, address: Any, server: Any) -> None:
