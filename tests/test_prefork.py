@@ -186,6 +186,7 @@ def test_who_has_not_the_turn_does_not_accept() -> None:
     pid = os.fork()
     if not pid:
         try:
+            mine.close()  # so that this ends with the test
             turns.take()
             theirs.send(b".")
             theirs.recv(1)
