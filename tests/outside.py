@@ -352,7 +352,7 @@ def _failure(law: Any, make: Callable[[], Any]) -> str:
 
 def main() -> None:
     """Print what each law says that a bug is to break; nothing waits for long."""
-    patient = {"FAILSAFE": 0.2, "AT_ONCE": 0.2, "GRACE": 0.2, "LAST_WAIT": 0.1}
+    patient = {"FAILSAFE": 0.1, "AT_ONCE": 0.2, "GRACE": 0.1, "LAST_WAIT": 0.05}
     for module in [*sys.modules.values()]:
         for name in patient.keys() & vars(module).keys() if module.__name__.startswith("sockserve.") else ():
             setattr(module, name, patient[name])

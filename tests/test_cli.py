@@ -162,7 +162,7 @@ def test_the_second_signal_ends_at_once(app: Path, listening: socket.socket) -> 
     """A handler that waits for its client, in the loop's own thread, sees the end of its connection."""
     with tcp(listening) as client:
         client.sendall(b"%d\n%d\n" % (signal.SIGTERM, signal.SIGINT))
-        assert serve(*fd(listening), "--grace", "100") == 0
+        assert serve(*fd(listening), "--grace", "1000") == 0
         assert receive(client, 4) == b"15\n2"
 
 
@@ -216,6 +216,9 @@ def test_a_signal_before_there_is_a_server_is_kept(
 ) -> None:
     """Between the import and listening."""
     monkeypatch.setattr("sockserve.transports.AdoptedTransport.listen", _interrupted(listening))
+    monkeypatch.setattr("_thread.start_new_thread", lambda *_: None)  # who insists might be in time
+    monkeypatch.setattr(_stopping, "LAST_WAIT", 0.01)
+    monkeypatch.setattr("sockserve.cli._serve.serve", _fail)
     assert serve(*fd(listening)) == 0
 
 
@@ -237,7 +240,7 @@ def test_ctrl_c_while_importing_is_status_130(app: Path) -> None:
     assert main(["serve", "slow_import_of_cli:X", "--tcp", "127.0.0.1:0"]) == 130
 
 
-def test_an_ignored_signal_stays_ignored(app: Path, listening: socket.socket) -> None:
+def test_an_ignored_signal_stays_ignored(app: Path, listening: socket.socket, capsys: Any) -> None:
     """What nohup, or a shell that starts it in the background, has set."""
     former = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
@@ -246,6 +249,7 @@ def test_an_ignored_signal_stays_ignored(app: Path, listening: socket.socket) ->
             client.shutdown(socket.SHUT_WR)
             assert serve(*fd(listening)) == 0
             assert receive(client, 100) == b"2\nSTOP\n"
+        assert "SIGINT" not in capsys.readouterr().err
     finally:
         signal.signal(signal.SIGINT, former)
 
@@ -526,7 +530,8 @@ def test_help_and_version_are_answers(capsys: Any) -> None:
     out, err = capsys.readouterr()
     assert err == ""
     assert f"sockserve {__version__}" in out
-    assert "--limit-per-peer VALUE" in out
+    assert "--limit-per-peer N" in out
+    assert "--limit-overload wait|close|TEXT" in out
     assert argument_docs(Limits)["per_peer"].split(". ")[0].split("; ")[0] in " ".join(out.split())
 
 

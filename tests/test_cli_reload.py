@@ -190,6 +190,30 @@ def test_a_program_that_fails_is_waited_for(status: int, first: bool, app: Path)
     os.close(made.reader)
 
 
+def test_the_files_of_the_run_before_are_still_looked_at(app: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the next fails before it has told any: its module may be gone for a moment."""
+    file = str(app / "reloaded.py")
+    children = [child(Process(None), {file: -2}), child(Process(2)), child(Process(0))]
+    known: list[list[str]] = []
+    said: list[str] = []
+
+    def start(words: list[str], files: dict[str, int]) -> Any:
+        known.append([*files])
+        made = children.pop(0)
+        made.files |= files
+        return made
+
+    def say(text: str) -> None:
+        said.append(text)
+        if text.startswith("waiting"):
+            rewrite(app / "reloaded.py", "")
+
+    monkeypatch.setattr(_reload, "_start", start)
+    assert _reload.supervise(["serve"], say) == 0
+    assert known == [[], [file], [file]]
+    assert [text.split()[0] for text in said] == ["reloaded.py", "waiting", "reloaded.py"]
+
+
 # The child.
 
 

@@ -14,6 +14,7 @@ import pytest
 
 import sockserve
 from kinds import EchoLines, EchoPacket, echo
+from recorder import FAILSAFE
 from sockserve import (
     CompositionError,
     InetAddress,
@@ -188,6 +189,33 @@ def test_a_handler_that_never_ends_is_a_failure(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(ServeFailed, match="still active after their grace"):
         serving.finish()
     over.set()
+
+
+def test_who_holds_the_loop_is_told_while_he_does() -> None:
+    """With the stack, and each time anew; a handler that parks holds nobody."""
+    serving = Serving()
+    let_go = threading.Event()
+
+    def holding(request: Any, address: Any, server: Any) -> None:
+        if request.recv(10) == b"hold\n":
+            let_go.wait(FAILSAFE)
+
+    served = serving(holding, strategy="selector", watchdog=0.2)
+    parked = served.connect()
+    for _ in range(2):  # each time is told once
+        let_go.clear()
+        count = len(served.failures)
+        served.connect().send(b"hold\n")
+        while len(served.failures) == count:
+            let_go.wait(0.01)
+        let_go.set()
+        served.connect().ask(b"more\n")
+    parked.send(b"no\n")
+    assert parked.read() == b""
+    with pytest.raises(ServeFailed, match=r"has been held for 0\.2 s") as caught:
+        serving.finish()
+    assert {failure.event for failure in caught.value.failures} == {"LoopHeld"}
+    assert "let_go.wait(FAILSAFE)" in "".join(failure.traceback for failure in caught.value.failures)
 
 
 def test_what_serve_forever_raises_is_raised(serve: Serving) -> None:

@@ -17,6 +17,7 @@ from sockserve import TcpTransport, UdpTransport, UnixDatagramTransport, UnixStr
 from sockserve._loop.loop import EventLoop
 from sockserve.testing import (
     FakeLoop,
+    Kit,
     MemoryTransport,
     check_concurrency,
     check_strategy,
@@ -67,6 +68,27 @@ def test_a_kit_says_which_laws_are_broken() -> None:
     assert error.__notes__ == [
         "law: it_is_a_value: It can be shared: it hashes, equals itself, and serving with it does not change it."
     ]
+
+
+def test_a_kit_goes_on_after_a_law_that_is_broken() -> None:
+    """Whoever has two bugs hears of both."""
+    checked: list[str] = []
+
+    def one(part: str) -> None:
+        checked.append("one")
+        raise LookupError(part)
+
+    def two(part: str) -> None:
+        checked.append("two")
+
+    def three(part: str) -> None:
+        checked.append("three")
+        raise OSError(part)
+
+    with pytest.raises(ExceptionGroup, match="2 of 3 laws do not hold: one, three") as caught:
+        Kit(one, two, three)("mine")
+    assert checked == ["one", "two", "three"]
+    assert [type(error) for error in caught.value.exceptions] == [LookupError, OSError]
 
 
 def test_a_kit_is_a_list_of_laws_with_names() -> None:

@@ -12,7 +12,7 @@ from ..addresses import InetAddress
 from ..errors import OptionError
 from .references import resolve
 
-__all__ = ("Reader", "inet_address", "read")
+__all__ = ("Reader", "inet_address", "members", "read")
 
 #: Reads a value from text. Raises ValueError, whose text says what fits: "a whole number".
 Reader: TypeAlias = Callable[[str], object]
@@ -122,12 +122,13 @@ def _may_be_none(kind: object) -> bool:
 
 def _readers(kind: object, more: Mapping[object, Reader]) -> Iterable[Reader]:
     """What may read a value of the type, the strictest first: a str or bytes takes anything."""
-    found = [_reader(each, more) for each in _members(kind)]
+    found = [_reader(each, more) for each in members(kind)]
     ranks: dict[Reader, int] = {_none: 0, _boolean: 1, _integer: 2, _number: 3, _reference: 5, _bytes: 6, str: 7}
     return sorted(dict.fromkeys(found), key=lambda reader: ranks.get(reader, 4))
 
 
-def _members(kind: object) -> tuple[object, ...]:
+def members(kind: object) -> tuple[object, ...]:
+    """Return the types of a union; any other type by itself."""
     if get_origin(kind) in {Union, types.UnionType}:
         return get_args(kind)
     return (kind,)

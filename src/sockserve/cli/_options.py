@@ -3,12 +3,13 @@
 import argparse
 import math
 from collections.abc import Iterable, Sequence
-from typing import NoReturn
+from typing import Literal, NoReturn, get_args, get_origin
 
 import attrs
 
 from .._named.parts import argument_docs, options_of
 from .._named.registry import STRATEGIES, TRANSPORTS, names, nearest
+from .._named.texts import members
 from .._typing import override
 from ..deadlines import Deadlines
 from ..limits import Limits
@@ -195,9 +196,23 @@ def _add_values(group: "argparse._ArgumentGroup", prefix: str) -> None:
         group.add_argument(
             f"--{prefix}-{name.replace('_', '-')}",
             dest=f"{prefix}.{name}",
-            metavar="VALUE",
+            metavar=_metavar(option.kind),
             help=f"{docs.get(name, name).split('. ')[0].rstrip('.')} ({option.default})".replace("%", "%%"),
         )
+
+
+def _metavar(kind: object) -> str:
+    """Say what is typed for a value of this type: ``N``, ``wait|close|TEXT``."""
+    found: list[str] = []
+    for member in members(kind):
+        if get_origin(member) is Literal:
+            found += map(str, get_args(member))
+        elif member is not type(None):
+            found.append(_METAVARS.get(member, "VALUE"))
+    return "|".join(found)
+
+
+_METAVARS: dict[object, str] = {int: "N", float: "SECONDS", bool: "true|false", str: "TEXT", bytes: "TEXT"}
 
 
 def _add_stopping(group: "argparse._ArgumentGroup") -> None:

@@ -49,7 +49,8 @@ def connect(address: object, *, stream: bool = True, client_address: InetAddress
     """
     Return a socket that is connected to the server at *address*; who calls closes it.
 
-    It waits for nothing longer than 10 seconds. A server that listens at every interface is reached by loopback.
+    It waits for nothing longer than 30 seconds: that is a failure. A server that listens at every interface is
+    reached by loopback.
 
     Args:
         address: A server's ``address``: of TCP, UDP, Unix sockets, or a `MemoryTransport`.
@@ -108,7 +109,7 @@ def _bind_file(sock: ClientSocket) -> None:
 @attrs.define(eq=False)
 class Client:
     """
-    One client of a server under test. Every wait ends after 10 seconds, as a failure of the test.
+    One client of a server under test. Every wait ends after 30 seconds, as a failure of the test.
 
     Args:
         sock: Connected; closed by `close`, and by the end of the test.

@@ -33,7 +33,7 @@ class Failure:
     One thing that went wrong.
 
     Attributes:
-        event: The name of the event, such as "HandlerFailed".
+        event: The name of the event, such as "HandlerFailed"; "LoopHeld" is told by a watchdog.
         text: What happened, for people.
         traceback: Of the error, as Python prints it; empty where there is none.
         error: The error itself; None where it was raised in another process.
@@ -69,6 +69,11 @@ class Failures:
             return
         line = json.dumps([found.event, found.text, found.traceback]).encode() + b"\n"
         os.write(self._file.fileno(), line)  # the position is shared, and moved by each write (write(2))
+
+    def add_held(self, seconds: float, stack: str) -> None:
+        """Take note of somebody who holds the thread that serves; *stack* says who."""
+        text = f"the thread that serves has been held for {seconds:g} s: nobody else was served"
+        self._here.append(Failure("LoopHeld", text, stack))
 
     def all(self) -> list[Failure]:
         """Return those of this process, then those of others."""

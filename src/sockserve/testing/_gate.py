@@ -52,7 +52,7 @@ class Gate:
         In the test: wait until handlers have come so many times.
 
         Raises:
-            TimeoutError: They do not within 10 seconds.
+            TimeoutError: They do not within 30 seconds.
         """
         for _ in range(times):
             self._reached[0].recv(1)

@@ -24,6 +24,7 @@ from ..transports import TlsTransport
 from ._clients import Client, connect
 from ._failures import FAILURES, Failure, Failures
 from ._memory import MemoryTransport
+from ._watchdog import Watchdog
 
 if TYPE_CHECKING:
     import ssl
@@ -156,6 +157,7 @@ class Serving:
         deadlines: Deadlines = Deadlines(),  # noqa: B008 - a value
         verify: Callable[[object, object], bool] | None = None,
         observer: Observer = log_events,
+        watchdog: float | None = None,
         client_context: "ssl.SSLContext | None" = None,
     ) -> Served:
         """
@@ -174,6 +176,9 @@ class Serving:
             deadlines: As for `Server`.
             verify: As for `Server`.
             observer: As for `Server`.
+            watchdog: Seconds after which it is a failure that somebody holds the thread that serves, told with the
+                stack while it lasts: a handler under `SelectorStrategy` that waits for what does not park. None:
+                nobody looks.
             client_context: By what clients of a `TlsTransport` secure their connection. None: by one that trusts
                 every certificate.
 
@@ -198,6 +203,10 @@ class Serving:
             # What still waits for its client then need not wait for the grace.
             watcher.drain = server._core.end_all_input
             stack.enter_context(server.running(grace))
+            if watchdog is not None:
+                dog = Watchdog(server, watchdog, functools.partial(failures.add_held, watchdog))
+                dog.start()
+                stack.callback(dog.stop)
             served = Served(
                 server,
                 failures,

@@ -127,18 +127,16 @@ def handlers_get_blocking_sockets(transport: AnyTransport, connect: Connect | No
     timeouts: list[float | None] = []
 
     def handler(request: object, address: object, server: object) -> None:
-        sock = cast("socket.socket", request[1] if isinstance(request, tuple) else request)
-        timeouts.append(sock.gettimeout())
-        if not isinstance(request, tuple):
-            sock.recv(1)  # else the client may find the connection closed before it has said anything
-        reply(request, address, b"!")
+        sock = request[1] if isinstance(request, tuple) else request
+        timeouts.append(cast("socket.socket", sock).gettimeout())
+        reply(request, address, first(request))
 
     former = socket.getdefaulttimeout()
     socket.setdefaulttimeout(1.0)  # a program may have set it, for its own clients
     try:
         with stage.running(handler) as server, stage.connect(server.address) as client:
-            client.sendall(b"x")
-            client.recv(1)
+            client.sendall(b"x\n")
+            client.recv(2)
     finally:
         socket.setdefaulttimeout(former)
     assert timeouts == [None], f"the handler's socket has the timeout {timeouts}"
@@ -149,18 +147,15 @@ def the_end_is_sent_whoever_has_a_copy(transport: AnyTransport, connect: Connect
     copies: list[socket.socket] = []
 
     def handler(request: object, address: object, server: object) -> None:
-        if isinstance(request, tuple):
-            reply(request, address, b"goodbye\n")
-            return
-        sock = cast("socket.socket", request)
-        sock.recv(1)
-        copies.append(socket.socket(fileno=os.dup(sock.fileno())))
-        reply(request, address, b"goodbye\n")
+        if not isinstance(request, tuple):
+            sock = cast("socket.socket", request)
+            copies.append(socket.socket(fileno=os.dup(sock.fileno())))
+        reply(request, address, first(request))
 
     stage = _stage(transport, connect, SyncStrategy())
     try:
         with stage.running(handler) as server, stage.connect(server.address) as client:
-            client.sendall(b"x")
+            client.sendall(b"goodbye\n")
             assert client.recv(100) == b"goodbye\n"
             if stage.stream:
                 assert client.recv(100) == b"", "the client sees no end"
