@@ -138,6 +138,7 @@ def test_answers_in_order(kind: Kind, strategy: Strategy, form: str, folder: Pat
     assert server.stats.finished == (1 if kind.stream else 3)
 
 
+@wrapped_too
 @pytest.mark.parametrize("name", MESSAGE_STRATEGIES)
 def test_messages_are_answered_elsewhere(kind: Kind, name: str, folder: Path) -> None:
     """The same handler, unmodified, where a strategy serves messages only."""

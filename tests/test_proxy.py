@@ -125,6 +125,14 @@ def test_transports_are_values() -> None:
     assert "10.0.0.0/8" in repr(one)
 
 
+def test_several_endpoints_can_be_opened_at_one_address() -> None:
+    """One for each worker of a PreforkStrategy, where the transport below can."""
+    sharing = SECURED.sharing(InetAddress("127.0.0.1", 4711))
+    assert sharing.inner == wrap(TcpTransport(("127.0.0.1", 4711), reuse_port=True), ["127.0.0.0/8"])
+    with pytest.raises(CompositionError, match="UnixStreamTransport"):
+        wrap(UnixStreamTransport("s"), ["unix:"]).sharing()
+
+
 def test_its_error_can_be_pickled() -> None:
     """As whatever else crosses between processes."""
     error = pickle.loads(pickle.dumps(ProxyProtocolError(CLIENT, "late")))

@@ -355,7 +355,7 @@ def test_the_watchdog_tells_at_every_half_of_its_time(
 
 def test_a_loop_that_turns_tells_so(manager: NotifySocket) -> None:
     """With each batch of arrivals, and every poll_interval without any."""
-    watchdog = Watchdog(0.002, Notifier(manager.address))
+    watchdog = Watchdog(1e-6, Notifier(manager.address))
     server = Server(TCP, ThreadStrategy(), echo, service_actions=watchdog)
     with server.running():
         for _ in range(2):

@@ -51,7 +51,7 @@ class Networks:
         return any(address in network for network in self.inet)
 
 
-def check_networks(given: Iterable[Given]) -> Networks:
+def check_networks(given: "Iterable[Given] | Networks") -> Networks:
     """
     Turn networks, as they may be written, into those that peers are looked for in.
 
@@ -60,6 +60,8 @@ def check_networks(given: Iterable[Given]) -> Networks:
         OptionError: One of them is no network, or there is none.
     """
     whole: object = given  # what a type checker has not seen may be anything
+    if isinstance(whole, Networks):
+        return whole  # of another transport
     if isinstance(whole, str | bytes) or not isinstance(whole, Iterable):
         raise fail_type("trusted", "it", whole, "a list of networks such as ['10.0.0.0/8', '::1']")
     unix, inet = False, []
