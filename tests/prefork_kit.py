@@ -5,6 +5,7 @@ import os
 import select
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ import attrs
 from kinds import AF_UNIX, EchoLines
 from recorder import FAILSAFE
 from sockserve import Server, TcpTransport
+from sockserve._traffic import traffic_of
 from sockserve.abc import Core, Loop
 
 TCP = TcpTransport(("127.0.0.1", 0))
@@ -44,6 +46,22 @@ def ask(sock: socket.socket, line: bytes) -> tuple[int, bytes]:
     sock.sendall(line)
     pid, _, rest = sock.recv(1000).partition(b" ")
     return int(pid), rest
+
+
+def begin(sock: socket.socket) -> None:
+    """
+    Begin a line, which `go_on` ends: from here on the connection does not wait for a next request.
+
+    The kernel's clock ticks between the reply before and this: else nobody could tell which came first.
+    """
+    while (told := traffic_of(sock)) is not None and told.since_received < 0.02:
+        time.sleep(0)
+    sock.sendall(b"sti")
+
+
+def go_on(sock: socket.socket) -> tuple[int, bytes]:
+    """End the line; return what `ask` does."""
+    return ask(sock, b"ll\n")
 
 
 def insist(pid: int, number: int, sock: socket.socket) -> None:

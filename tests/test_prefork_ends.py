@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from prefork_kit import TCP, EchoPid, ask, client_of, insist, serving
+from prefork_kit import TCP, EchoPid, ask, begin, client_of, go_on, insist, serving
 from recorder import FAILSAFE, Recorder
 from sockserve import (
     PreforkStrategy,
@@ -71,10 +71,10 @@ def test_sigterm_drains_and_a_second_one_aborts(inner: Strategy, recorder: Recor
         def clients() -> None:
             recorder.wait_for_workers(1)
             with client_of(server) as client:
-                pid, _ = ask(client, b"x\n")
+                ask(client, b"x\n")
+                begin(client)
                 os.kill(os.getpid(), signal.SIGTERM)
                 recorder.wait_for(Draining)
-                assert ask(client, b"still\n") == (pid, b"still\n")
                 os.kill(os.getpid(), signal.SIGTERM)
                 seen.append(client.recv(1))
 
@@ -96,9 +96,10 @@ def test_sigterm_waits_for_what_is_in_flight(recorder: Recorder) -> None:
             recorder.wait_for_workers(1)
             with client_of(server) as client:
                 ask(client, b"x\n")
+                begin(client)
                 os.kill(os.getpid(), signal.SIGTERM)
                 recorder.wait_for(Draining)
-                seen.append(ask(client, b"still\n")[1])
+                seen.append(go_on(client)[1])
 
         seen: list[bytes] = []
         thread = threading.Thread(target=clients)
@@ -261,9 +262,10 @@ def test_workers_leave_when_their_parent_is_killed(inner: str) -> None:
     with parent(inner, FAILSAFE) as (pid, port, reader):
         with socket.create_connection(("127.0.0.1", port), timeout=FAILSAFE) as client:
             ask(client, b"x\n")
+            begin(client)
             os.kill(pid, signal.SIGKILL)
             _listen_at(port)
-            assert ask(client, b"still\n")[1] == b"still\n"
+            assert go_on(client)[1] == b"still\n"
         assert _ends(reader)
 
 

@@ -11,7 +11,7 @@ import attrs
 import pytest
 
 from kinds import EchoLines
-from prefork_kit import TCP, EchoPid, ask, client_of
+from prefork_kit import TCP, EchoPid, ask, begin, client_of, go_on
 from recorder import FAILSAFE, Recorder
 from sockserve import (
     CompositionError,
@@ -121,9 +121,10 @@ def test_sighup_replaces_all_workers(recorder: Recorder) -> None:
             first = recorder.wait_for_workers(2)
             with client_of(server) as client:
                 pid, _ = ask(client, b"x\n")
+                begin(client)
                 os.kill(os.getpid(), signal.SIGHUP)
                 assert {recorder.wait_for(WorkerReplaced)["pid"] for _ in range(2)} == set(first)
-                seen.append(ask(client, b"still\n") == (pid, b"still\n"))
+                seen.append(go_on(client) == (pid, b"still\n"))
                 os.kill(os.getpid(), signal.SIGTERM)
 
         seen: list[bool] = []

@@ -60,6 +60,7 @@ def test_the_page_shows_what_servers_are_doing(folder: Path, recorder: Recorder)
                 browser.open(f"http://127.0.0.1:{page.address.port}/")
                 see_both_servers(browser, client.getsockname()[1], folder)
                 see_it_fit(browser)
+                client.sendall(b"half a line")  # else there is nothing to wait for
                 table.request_stop(FAILSAFE)
                 assert browser.wait("document.querySelector('#health').textContent === 'draining'")
                 assert browser.complaints() == []

@@ -7,7 +7,7 @@ import sys
 
 import attrs
 
-__all__ = ("Traffic", "has_traffic", "traffic_of", "unread")
+__all__ = ("Traffic", "has_traffic", "taken", "traffic_of", "unread")
 
 #: The beginning of Linux's struct tcp_info (include/uapi/linux/tcp.h): 8 bytes, 24 numbers of 32 bits, 4 of 64,
 #: 6 of 32. Linux has had all of that since 4.6; what it had before, and what other systems have, does not fit.
@@ -77,6 +77,12 @@ def has_traffic(sock: socket.socket, kind: tuple[int, int, int]) -> bool:
     if told is None:
         told = _told[kind] = traffic_of(sock) is not None
     return told
+
+
+def taken(sock: socket.socket) -> int:
+    """Say how many bytes have come and were read, over TCP; 0 where the system does not tell."""
+    told = traffic_of(sock)
+    return 0 if told is None else told.received - (unread(sock) or 0)
 
 
 def unread(sock: socket.socket) -> int | None:

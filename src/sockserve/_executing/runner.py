@@ -99,6 +99,10 @@ class ExecutorRunner:
         """See `sockserve.abc.PulseRunner`. While a task runs, nobody waits for the client."""
         return self._table.pulse(job)
 
+    def silence(self, job: Job, /) -> bool | None:
+        """See `sockserve.abc.SilenceRunner`."""
+        return self._table.silence(job)
+
     def time_turns(self, add: Callable[[float], object], /) -> None:
         """See `sockserve.abc.TurningRunner`. What the executor does is none."""
         self._table.time_turns(add)

@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
@@ -218,6 +219,8 @@ class Lifecycle(Generic[R, A]):
             service = self._service
             if service is not None:
                 service.loop.wake()
+                if grace is not None and service.in_own_thread:
+                    service.help()  # a signal handler, while a request holds the loop
 
     def replace_workers(self) -> None:
         """See `Server.replace_workers`."""
@@ -246,8 +249,14 @@ class Lifecycle(Generic[R, A]):
 
     def _await(self, service: Service[R, A], grace: float | None) -> None:
         """Wait until *service* has been left. A loop that a handler holds cannot end the grace: then we do."""
-        if service.left.wait(None if grace is None else grace + HELP_AFTER):
+        if grace is None:
+            service.left.wait()
             return
+        until = time.monotonic() + grace + HELP_AFTER
+        while (seconds := until - time.monotonic()) > 0:
+            if service.left.wait(min(seconds, HELP_AFTER)):
+                return
+            service.help()
         self.expired = True
         self.core.abort_all()
         service.left.wait(LAST_WAIT)

@@ -54,11 +54,6 @@ class Conversations:
         row.begin()
         return True
 
-    def pulse(self, job: Job) -> tuple[float, float] | None:
-        """See `sockserve.abc.PulseRunner`; None: *job* is no conversation of these."""
-        row = self.rows.get(job)
-        return None if row is None else row.pulse()
-
     def leave(self) -> None:
         """
         End every conversation.

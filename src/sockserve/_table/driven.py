@@ -10,7 +10,7 @@ import socket
 import threading
 from abc import abstractmethod
 
-from ..abc import READ, WRITE, Conversation, Job
+from ..abc import READ, WRITE, Conversation, Job, PartialDecoder
 from ..stats import RowInfo
 from .conversations import Conversations
 from .fibres import leave_child
@@ -29,6 +29,10 @@ SHARE = 32
 _send = socket.socket.send
 
 
+def _is_partial(decoder: PartialDecoder | None) -> bool:
+    return decoder is not None and decoder.partial
+
+
 class DrivenRow:
     """
     One connection of a `MessageHandler`. Subclasses say how what has come is answered.
@@ -41,6 +45,7 @@ class DrivenRow:
     """
 
     __slots__ = (
+        "begun",
         "conversation",
         "ended",
         "failure",
@@ -77,7 +82,7 @@ class DrivenRow:
         self.ended = False
         #: When it was last sent something that it had not asked for.
         self.moved = 0.0
-        self.since = self.table.clock()
+        self.since = self.begun = self.table.clock()
 
     # What a subclass says.
 
@@ -98,6 +103,17 @@ class DrivenRow:
         state, waiting_for = ("WRITING", "writable") if self.watched == WRITE else ("READING", "readable")
         return RowInfo(
             client_address=self.job.client_address, state=state, waiting_for=waiting_for, since=self.since
+        )
+
+    def silence(self) -> bool | None:
+        """See `sockserve.abc.SilenceRunner`: between two messages. None: nobody has said anything yet."""
+        if self.watched != READ or self.output is not None:
+            return False
+        if self.since == self.begun:
+            return None
+        decoder = self.conversation.decoder
+        return (
+            None if decoder is not None and not isinstance(decoder, PartialDecoder) else not _is_partial(decoder)
         )
 
     def pulse(self) -> tuple[float, float]:

@@ -102,11 +102,19 @@ class TableRunner:
 
     def pulse(self, job: Job, /) -> tuple[float, float]:
         """See `sockserve.abc.PulseRunner.pulse`."""
-        told = self._conversations.pulse(job)
-        if told is not None:
-            return told
+        row = self._conversations.rows.get(job)
+        if row is not None:
+            return row.pulse()
         request = job.request
         return request.pulse() if isinstance(request, WaitingSocket) else (0.0, 0.0)
+
+    def silence(self, job: Job, /) -> bool | None:
+        """See `sockserve.abc.SilenceRunner`."""
+        row = self._conversations.rows.get(job)
+        if row is not None:
+            return row.silence()
+        request = job.request
+        return False if isinstance(request, WaitingSocket) and not request.is_read() else None
 
     def move(self, loop: Loop, /) -> None:
         """Nothing is in flight between two times of serving."""

@@ -123,6 +123,10 @@ class WaitingSocket(socket.socket):
         waiters = watch.readers + watch.writers
         return min((row.since for row in waiters), default=0.0), watch.moved
 
+    def is_read(self) -> bool:
+        """Whether somebody waits for the peer to say something."""
+        return bool(self._watch.readers)
+
     # Its end.
 
     @override

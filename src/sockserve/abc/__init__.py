@@ -11,22 +11,26 @@ from typing import Any, TypeAlias
 from .._typing import TypeVar
 from ._arrival import Arrival, DatagramRequest, Keeper, Unwelcome
 from ._loop import EDGE, EXCLUSIVE, PEER_CLOSED, READ, URGENT, WRITE, Loop, Timer
-from ._message import BulkFraming, Conversation, Decoder, Framing, Reply
+from ._message import BulkFraming, Conversation, Decoder, Framing, PartialDecoder, Reply
 from ._opening import Opening, Patience
+from ._runners import (
+    DrainingRunner,
+    HoldingRunner,
+    ListingRunner,
+    LoopRunner,
+    PulseRunner,
+    SilenceRunner,
+    StaffedRunner,
+    TurningRunner,
+)
 from ._strategy import (
     CheckingStrategy,
     Core,
-    HoldingRunner,
     Job,
-    ListingRunner,
     LoadingStrategy,
-    LoopRunner,
     OpeningStrategy,
-    PulseRunner,
     Runner,
-    StaffedRunner,
     Strategy,
-    TurningRunner,
 )
 from ._transport import Configure, Listener, PulseListener, SharingTransport, Transport
 from ._workers import Cells, Order, Overseer, Supervisor, Tally, WorkerCore, Workplace
@@ -47,6 +51,7 @@ __all__ = (
     "Core",
     "DatagramRequest",
     "Decoder",
+    "DrainingRunner",
     "Framing",
     "Handler",
     "HoldingRunner",
@@ -61,12 +66,14 @@ __all__ = (
     "OpeningStrategy",
     "Order",
     "Overseer",
+    "PartialDecoder",
     "Patience",
     "PulseListener",
     "PulseRunner",
     "Reply",
     "Runner",
     "SharingTransport",
+    "SilenceRunner",
     "StaffedRunner",
     "Strategy",
     "Supervisor",

@@ -101,6 +101,11 @@ class Arrival(Generic[R_co, A_co]):
         """Whether the client's address, as it is now, is not yet its own, but a proxy's."""
         return any(opening.names_client for opening in self.openings)
 
+    @property
+    def greeted(self) -> int:
+        """How many bytes had come when it was ready for its first request: those of a TLS handshake."""
+        return 0
+
     # What a transport says.
 
     @property

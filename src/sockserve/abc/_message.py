@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol, TypeAlias, runtime_checkable
 
-__all__ = ("BulkFraming", "Conversation", "Decoder", "Framing", "Reply")
+__all__ = ("BulkFraming", "Conversation", "Decoder", "Framing", "PartialDecoder", "Reply")
 
 #: What a message is answered with: one message, several, or none.
 Reply: TypeAlias = "bytes | Iterable[bytes] | None"
@@ -34,6 +34,16 @@ class Decoder(Protocol):
         Raises:
             MessageError: The input ends in the middle of a message (`IncompleteMessage`).
         """
+        ...
+
+
+@runtime_checkable
+class PartialDecoder(Decoder, Protocol):
+    """A decoder that tells whether it is between two messages: then a server that is to end need not wait."""
+
+    @property
+    def partial(self) -> bool:
+        """Whether part of a message has come."""
         ...
 
 

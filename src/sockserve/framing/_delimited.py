@@ -144,6 +144,11 @@ class _DelimitedDecoder:
         """Whether what is held can be no message any more: what is beyond the limit may only be of its end."""
         return len(self._held) > self._limit and not self._end.startswith(bytes(self._held[self._limit :]))
 
+    @property
+    def partial(self) -> bool:
+        """See `PartialDecoder.partial`."""
+        return bool(self._held)
+
     def eof(self) -> Iterable[bytes]:
         """See `Decoder.eof`."""
         if self._held:

@@ -125,6 +125,11 @@ class _LengthDecoder:
             held += data[start:]
         return messages
 
+    @property
+    def partial(self) -> bool:
+        """See `PartialDecoder.partial`."""
+        return bool(self._held)
+
     def eof(self) -> Iterable[bytes]:
         """See `Decoder.eof`."""
         if self._held:

@@ -88,6 +88,11 @@ class _LineDecoder:
         """Whether what is held can be no line any more: the only byte beyond the limit may be of its end."""
         return len(self._held) > self._limit and self._held[self._limit :] != b"\r"
 
+    @property
+    def partial(self) -> bool:
+        """See `PartialDecoder.partial`."""
+        return bool(self._held)
+
     def eof(self) -> Iterable[bytes]:
         """See `Decoder.eof`."""
         if self._held:

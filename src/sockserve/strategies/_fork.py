@@ -1,10 +1,12 @@
 """A process for each request (socketserver: ``ForkingMixIn``)."""
 
 import math
+import mmap
 import os
 import signal
 import struct
 import sys
+import time
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
@@ -12,13 +14,14 @@ import attrs
 
 from .._signals import SIG_BLOCK, SIG_SETMASK, signals
 from .._validators import boolean, count
-from ..abc import Core, Job, Loop
+from ..abc import Arrival, Core, Job, Loop
 from ..errors import CompositionError
 from ..events import ChildDied
 from ._children import Child, Children, Pipe
 from ._forks import ThreadsReport, flush, may_have_threads
 
 if TYPE_CHECKING:
+    from .._silence import Silence
     from ._cells import Cells
 
 __all__ = ("ForkStrategy",)
@@ -70,6 +73,8 @@ class ForkRunner:
     full: bool = attrs.field(init=False, default=False)
     _children: Children[Job] = attrs.field(init=False)
     _relay: "_StopRelay" = attrs.field(init=False)
+    # Whether SIGTERM only ends the input of children whose clients are silent.
+    _drains: mmap.mmap = attrs.field(init=False)
     # Since when children wait; None where nobody wants to know.
     cells: "Cells | None" = attrs.field(init=False, default=None)
     _report_threads: ThreadsReport = attrs.field(init=False)
@@ -78,6 +83,7 @@ class ForkRunner:
         self._children = Children(self.loop, self._ended)
         self._report_threads = ThreadsReport(self.core)
         self._relay = _StopRelay(self.loop, self.core)  # now: when it is needed descriptors may be exhausted
+        self._drains = mmap.mmap(-1, 1)  # of no file, and shared (mmap(2)); not touched before it is needed
         if self.core.deadlines.idle is not None:
             from ._cells import Cells  # noqa: PLC0415 - few have such a deadline
 
@@ -123,11 +129,21 @@ class ForkRunner:
     def enter_child(self, job: Job, mask: set[int]) -> None:
         """Get ready to run *job*, in the child. *mask* is what the parent had blocked."""
         self.core.enter_child(self._relay.send)
-        to_request = _ToRequest(job, os.getpid())
+        to_request = _ToRequest(job, os.getpid(), self._drains)
         signals.signal(_SIGTERM, to_request)
         signals.signal(_SIGQUIT, to_request)
         # Also where the program has blocked them, to wait for them in a thread that the child does not have.
         signals.pthread_sigmask(SIG_SETMASK, mask - _FOR_CHILDREN)
+
+    def drain(self) -> None:
+        """See `sockserve.abc.DrainingRunner.drain`: children know best, and look when they are told to."""
+        self._drains[0] = 1
+        for child in tuple(self._children.by_pid.values()):
+            child.send(_SIGTERM)
+
+    def drained(self) -> None:
+        """See `sockserve.abc.DrainingRunner.drained`."""
+        self._drains[0] = 0
 
     def pulse(self, job: Job, /) -> tuple[float, float]:
         """See `sockserve.abc.PulseRunner.pulse`."""
@@ -161,6 +177,7 @@ class ForkRunner:
             self._children.wait(deadline)
         self._children.forget()
         self._relay.close()
+        self._drains.close()
         if self.cells is not None:
             self.cells.close()
 
@@ -196,20 +213,29 @@ def _serve_in_child(runner: ForkRunner, job: Job, mask: set[int]) -> NoReturn:
 class _ToRequest:
     """What a child does with signals that are meant for its request: any number of them is one."""
 
-    __slots__ = ("job", "pid")
+    __slots__ = ("drains", "job", "pid", "silence")
 
-    def __init__(self, job: Job, pid: int) -> None:
+    def __init__(self, job: Job, pid: int, drains: mmap.mmap) -> None:
         self.job = job
         self.pid = pid
+        self.drains = drains
+        self.silence: Silence | None = None
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() != self.pid:  # a process that the handler has forked: it means what it usually does
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
         elif number == _SIGTERM:
-            self.job.end_input()
+            if not self.drains[0] or self._is_silent():
+                self.job.end_input()
         else:
             self.job.abort()
+
+    def _is_silent(self) -> bool:
+        from .._silence import Silence  # noqa: PLC0415 - few children are told to end, and pages are copied
+
+        self.silence = self.silence or Silence(time.monotonic)
+        return isinstance(self.job, Arrival) and self.silence.of(self.job)
 
 
 _GRACE = struct.Struct("=d")  # below PIPE_BUF: written whole or not at all (pipe(7))

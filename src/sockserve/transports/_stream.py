@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeGuard, TypeVar, cast
 import attrs
 
 from .._pulse import WatchedSocket, pulsed, watched
+from .._traffic import taken
 from .._typing import override
 from ..abc import Arrival, Patience
 from ..addresses import RawAddress
@@ -33,8 +34,8 @@ class StreamArrival(Arrival[socket.socket, A]):
         `finish` or `disown` closes the socket; a handler that closes or detaches it earlier does no harm.
     """
 
-    #: The slot is filled where the input has been ended, and only then: most connections never need it.
-    __slots__ = ("_input_ended",)
+    #: The slots are filled where a handshake has come in, and where the input has been ended: most need neither.
+    __slots__ = ("_greeted", "_input_ended")
 
     request: socket.socket
 
@@ -74,7 +75,14 @@ class StreamArrival(Arrival[socket.socket, A]):
         self.request = secured = secure(self.request, context)
         self._shut_again()
         shake_hands(secured, patience)
+        self._greeted = taken(secured)
         return secured
+
+    @property
+    @override
+    def greeted(self) -> int:
+        """See `Arrival.greeted`."""
+        return getattr(self, "_greeted", 0)
 
     def _shut_again(self) -> None:
         """Who wanted an end of it while one object gave way to the other has spoken to the old one."""
