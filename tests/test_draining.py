@@ -30,7 +30,7 @@ from sockserve import (
     TcpTransport,
     _silence,
 )
-from sockserve._silence import NEW, QUIET, TICK, Silence
+from sockserve._silence import NEW, QUIET, Silence
 from sockserve._traffic import Traffic, traffic_of
 from sockserve.abc import Framing, PartialDecoder
 from sockserve.events import Drained
@@ -96,9 +96,13 @@ def ask(client: socket.socket) -> None:
     assert receive(client, 2) == b"x\n"
 
 
-def tick(server: Server[Any, Any]) -> None:
+#: Seconds, more than one of the kernel's ticks.
+TICK = 0.02
+
+
+def tick(server: Server[Any, Any], seconds: float = TICK) -> None:
     """Let the kernel's clock go on, so that what follows is not at the same time as what was before."""
-    until = time.monotonic() + TICK
+    until = time.monotonic() + seconds
     while time.monotonic() < until:
         time.sleep(0)
 
@@ -203,7 +207,7 @@ def test_a_drain_may_be_asked_of_a_loop_that_a_request_holds(recorder: Recorder)
     def talk() -> None:
         with socket.create_connection(server.address, FAILSAFE) as client:
             ask(client)
-            tick(server)
+            tick(server, QUIET)
             heard.append(_end_of(client))
 
     def _end_of(client: socket.socket) -> bytes:
@@ -273,11 +277,12 @@ def _told(**what: Any) -> Traffic:
         (_told(since_sent=3.0), 0, 0, False),
         (_told(answered=False), 0, 0, False),
         (_told(), 10, 0, False),
+        (_told(), -1, 0, False),
         (_told(since_received=NEW), 10, 0, True),
         (_told(received=0, since_received=NEW - 0.1), 0, 0, False),
         (_told(received=0, since_received=NEW), 0, 0, True),
-        (_told(since_received=TICK / 2, since_sent=TICK / 2), 0, 0, False),
-        (_told(since_received=TICK, since_sent=TICK), 0, 0, True),
+        (_told(since_received=QUIET / 2, since_sent=QUIET / 2), 0, 0, False),
+        (_told(since_received=QUIET, since_sent=QUIET), 0, 0, True),
     ],
 )
 def test_who_is_silent_over_tcp(

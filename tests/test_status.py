@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -262,8 +263,9 @@ def test_health_is_ok_while_all_serve() -> None:
     """Draining answers 503, for load balancers to look elsewhere; so does a server that has been left."""
     first, second = (Server(TCP, ThreadStrategy(), EchoLines) for _ in range(2))
     with served(first, second) as address, socket.create_connection(second.address, FAILSAFE) as held:
-        held.sendall(b"x\n")
-        assert held.recv(10) == b"x\n"
+        held.sendall(b"half a ")
+        while not second.stats.active:
+            time.sleep(0)  # give way to it
         assert get(address, "/healthz")[::2] == (200, b"ok\n")
         second.request_stop(FAILSAFE)
         assert get(address, "/healthz")[::2] == (503, b"draining\n")

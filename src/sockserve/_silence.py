@@ -15,8 +15,6 @@ __all__ = ("Silence", "Waiting")
 NEW = 5.0
 #: Seconds without a byte after which it does not matter any more who has spoken last, where that is not known.
 QUIET = 0.1
-#: Seconds after which two things that have happened in one of the kernel's ticks will not turn out to be more.
-TICK = 0.02
 
 
 class Waiting(Protocol):
@@ -29,7 +27,7 @@ class Waiting(Protocol):
 
     @property
     def greeted(self) -> int:
-        """How many bytes had come when it was ready for the first request: a TLS handshake's."""
+        """How many bytes had come when it was ready for the first request; below 0: it is not."""
         ...
 
 
@@ -53,9 +51,9 @@ class Silence:
         Its handler may have part of a request that came with the one before: nobody else knows of that.
         """
         request = job.request
-        if not isinstance(request, socket.socket) or (
-            isinstance(request, PulsedSocket) and not request.pulse[WAITS]
-        ):
+        if job.greeted < 0 or not isinstance(request, socket.socket):
+            return False  # a handshake has a deadline of its own
+        if isinstance(request, PulsedSocket) and not request.pulse[WAITS]:
             return False  # who does not read is at work
         told = traffic_of(request)
         if told is None:
@@ -75,9 +73,13 @@ class Silence:
 
 
 def _has_been_answered(told: Traffic, greeted: int) -> bool:
-    """Whether the server has spoken last. One whom nobody has asked anything is left the time to be."""
+    """
+    Whether the server has spoken last. One whom nobody has asked anything is left the time to be.
+
+    What has come and what has gone in one of the kernel's ticks are of one age, whichever was first.
+    """
     if told.received <= greeted:
         return told.since_received >= NEW
     if not told.answered or told.since_sent > told.since_received:
         return False
-    return told.since_sent < told.since_received or told.since_received >= TICK
+    return told.since_sent < told.since_received or told.since_received >= QUIET

@@ -254,19 +254,6 @@ class ServerCore(Reports[R, A]):
         for hook in self._at_ends:
             hook(job)
 
-    def finished(self, job: AnyArrival, /, *, ok: bool, duration: float) -> None:
-        """See `Serving.finished`."""
-        self.timed(duration)
-        if self._observes_finished:
-            self.emit(
-                Finished(server_address=self.address, client_address=job.client_address, duration=duration, ok=ok)
-            )
-
-    def timed(self, duration: float, /) -> None:
-        """See `Serving.timed`."""
-        if self.measures is not None:
-            self.measures.timed(duration)
-
     def enter_child(self, relay: Callable[[float | None], None], /) -> None:
         """See `sockserve.abc.Core.enter_child`."""
         self._lock = _RLock()  # another thread of the parent may have held it

@@ -1,11 +1,13 @@
 """Draining: connections that wait for a next request are closed at once, the others when theirs is answered."""
 
+import threading
+import time
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import attrs
 
 from .._silence import Silence
-from ..abc import DrainingRunner, Loop, Runner, SilenceRunner, Timer
+from ..abc import DrainingRunner, HoldingRunner, Loop, Runner, SilenceRunner, Timer
 from ..abc._arrival import AnyArrival
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ A = TypeVar("A")
 
 #: Seconds between two looks, at first, and at most: a handler that has answered goes on to read at once.
 _SOON, _LATER = 0.01, 0.25
+#: Seconds between two looks of who waits for a loop that is held.
+_HELP = 0.05
 
 
 @attrs.define(eq=False)
@@ -51,11 +55,7 @@ class Drain(Generic[R, A]):
             self._pause = min(2 * self._pause, _LATER)
 
     def look(self) -> None:
-        """
-        Let those who are silent see the end of their input. Neither blocks nor takes a lock.
-
-        Where a request holds the loop's thread, that is for who waits for it, or for a signal handler.
-        """
+        """Let those who are silent see the end of their input. Neither blocks nor takes a lock."""
         jobs = self.core.jobs()
         self._told.intersection_update(jobs)
         for job in jobs:
@@ -65,6 +65,25 @@ class Drain(Generic[R, A]):
                 job.end_input()
         if isinstance(self.runner, DrainingRunner):
             self.runner.drain()
+
+    def help(self) -> None:
+        """Look, where a request holds the loop: for a signal handler in its thread. See `look`."""
+        if self._is_held():
+            self.look()
+
+    def wait(self, left: threading.Event, seconds: float | None) -> bool:
+        """Wait for so many *seconds* until the loop has *left*, and look where it is held; whether it has."""
+        if seconds is None or not self._is_held():
+            return left.wait(seconds)
+        until = time.monotonic() + seconds
+        while not left.wait(max(0.0, min(_HELP, until - time.monotonic()))):
+            if time.monotonic() >= until:
+                return False
+            self.look()
+        return True
+
+    def _is_held(self) -> bool:
+        return isinstance(self.runner, HoldingRunner) and self.runner.holds_loop
 
     def _is_silent(self, job: AnyArrival) -> bool:
         if job.keeper is not None:

@@ -2,7 +2,6 @@
 
 import os
 import threading
-import time
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
@@ -220,7 +219,7 @@ class Lifecycle(Generic[R, A]):
             if service is not None:
                 service.loop.wake()
                 if grace is not None and service.in_own_thread:
-                    service.help()  # a signal handler, while a request holds the loop
+                    service.draining.help()  # a signal handler, while a request holds the loop
 
     def replace_workers(self) -> None:
         """See `Server.replace_workers`."""
@@ -249,14 +248,8 @@ class Lifecycle(Generic[R, A]):
 
     def _await(self, service: Service[R, A], grace: float | None) -> None:
         """Wait until *service* has been left. A loop that a handler holds cannot end the grace: then we do."""
-        if grace is None:
-            service.left.wait()
+        if service.draining.wait(service.left, None if grace is None else grace + HELP_AFTER):
             return
-        until = time.monotonic() + grace + HELP_AFTER
-        while (seconds := until - time.monotonic()) > 0:
-            if service.left.wait(min(seconds, HELP_AFTER)):
-                return
-            service.help()
         self.expired = True
         self.core.abort_all()
         service.left.wait(LAST_WAIT)

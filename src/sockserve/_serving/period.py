@@ -11,7 +11,7 @@ import attrs
 from .._loop.acceptor import Acceptor
 from .._loop.loop import EventLoop
 from .._loop.sharing import SharedAcceptor
-from ..abc import Arrival, HoldingRunner, LoopRunner, Runner, Supervisor, Timer
+from ..abc import Arrival, LoopRunner, Runner, Supervisor, Timer
 from ..abc._arrival import AnyArrival
 from ..events import Drained, Draining
 from .core import ServerCore
@@ -71,12 +71,12 @@ class Service(Generic[R, A]):
     _timers: list[Timer] = attrs.field(init=False, factory=list)
     _cadence: Timer | None = attrs.field(init=False, default=None)
     _drain_until: float | None = attrs.field(init=False, default=None)
-    _quieting: Drain[R, A] = attrs.field(init=False)
+    draining: Drain[R, A] = attrs.field(init=False)
     _awaits_idle: bool = attrs.field(init=False, default=False)
     _late: bool = attrs.field(init=False, default=False)
 
     def __attrs_post_init__(self) -> None:
-        self._quieting = Drain(self.core, self.runner, self.loop)
+        self.draining = Drain(self.core, self.runner, self.loop)
 
     @property
     def in_own_thread(self) -> bool:
@@ -166,7 +166,7 @@ class Service(Generic[R, A]):
             self.stop_accepting(last=True)
             self._call_when_idle()
             if not isinstance(self.runner, Supervisor):
-                self._quieting.begin()
+                self.draining.begin()
             if self.core.wants(Draining):
                 event = Draining(server_address=self.core.address, active=self._active(), grace=grace)
                 self.core.emit(event)
@@ -176,11 +176,6 @@ class Service(Generic[R, A]):
         if isinstance(self.runner, Supervisor):
             self.runner.drain(until)
         self._timers.append(self.loop.call_at(until, _nothing))
-
-    def help(self) -> None:
-        """Let silent connections end, where a request holds the loop, which else sees to that. Takes no lock."""
-        if isinstance(self.runner, HoldingRunner) and self.runner.holds_loop:
-            self._quieting.look()
 
     def _drained(self) -> bool:
         assert self._drain_until is not None
@@ -227,7 +222,7 @@ class Service(Generic[R, A]):
             self.core.leave_in_worker = None
             self.core.forget_at_ends()
             self.core.admission.leave()
-            self._quieting.end()
+            self.draining.end()
             for timer in (*self._timers, self._cadence):
                 if timer is not None:
                     timer.cancel()

@@ -2,6 +2,7 @@
 
 from typing import Generic, TypeVar
 
+from .._measuring.measures import Measures
 from ..abc import Handler
 from ..abc._arrival import AnyArrival
 from ..errors import (
@@ -14,6 +15,7 @@ from ..errors import (
 )
 from ..events import (
     Event,
+    Finished,
     HandlerFailed,
     MessageDropped,
     MessageRefused,
@@ -45,6 +47,8 @@ class Reports(Generic[R, A]):
     handler: Handler[R, A]
     emitter: Emitter
     address: A | None
+    measures: Measures | None
+    _observes_finished: bool
 
     @property
     def handler_name(self) -> str:
@@ -58,6 +62,19 @@ class Reports(Generic[R, A]):
     def emit(self, event: Event, /) -> None:
         """See `sockserve.abc.Core.emit`."""
         self.emitter.emit(event)
+
+    def finished(self, job: AnyArrival, /, *, ok: bool, duration: float) -> None:
+        """See `Serving.finished`."""
+        self.timed(duration)
+        if self._observes_finished:
+            self.emit(
+                Finished(server_address=self.address, client_address=job.client_address, duration=duration, ok=ok)
+            )
+
+    def timed(self, duration: float, /) -> None:
+        """See `Serving.timed`."""
+        if self.measures is not None:
+            self.measures.timed(duration)
 
     def peer_gone(self, job: AnyArrival, error: BaseException, /) -> None:
         """See `Serving.peer_gone`."""

@@ -103,8 +103,15 @@ class Arrival(Generic[R_co, A_co]):
 
     @property
     def greeted(self) -> int:
-        """How many bytes had come when it was ready for its first request: those of a TLS handshake."""
-        return 0
+        """
+        How many bytes had come when it was ready for its first request: those of a TLS handshake.
+
+        Below 0: it is not ready yet.
+        """
+        return -1 if self.openings else 0
+
+    def greet(self) -> None:
+        """Take note that it is ready for a request, and of what has come until now."""
 
     # What a transport says.
 
@@ -192,6 +199,7 @@ class Arrival(Generic[R_co, A_co]):
         patience = Patience.of(self.serving.deadlines.handshake)
         for opening in self.openings:
             opening.perform(self, patience)
+        self.greet()
         return self.request
 
     def conversation(self) -> Conversation | None:

@@ -34,7 +34,8 @@ class StreamArrival(Arrival[socket.socket, A]):
         `finish` or `disown` closes the socket; a handler that closes or detaches it earlier does no harm.
     """
 
-    #: The slots are filled where a handshake has come in, and where the input has been ended: most need neither.
+    #: The slots are filled where a handshake or a proxy's header has come in, and where the input has been ended:
+    #: most need neither.
     __slots__ = ("_greeted", "_input_ended")
 
     request: socket.socket
@@ -75,14 +76,20 @@ class StreamArrival(Arrival[socket.socket, A]):
         self.request = secured = secure(self.request, context)
         self._shut_again()
         shake_hands(secured, patience)
-        self._greeted = taken(secured)
+        self.greet()
         return secured
 
     @property
     @override
     def greeted(self) -> int:
         """See `Arrival.greeted`."""
-        return getattr(self, "_greeted", 0)
+        found: int | None = getattr(self, "_greeted", None)
+        return super().greeted if found is None else found
+
+    @override
+    def greet(self) -> None:
+        """See `Arrival.greet`."""
+        self._greeted = taken(self.request)
 
     def _shut_again(self) -> None:
         """Who wanted an end of it while one object gave way to the other has spoken to the old one."""
