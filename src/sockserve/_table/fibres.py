@@ -10,6 +10,7 @@ import os
 import sys
 import threading
 import weakref
+from collections.abc import Callable
 from types import FrameType
 from typing import NoReturn
 
@@ -39,10 +40,18 @@ class Fibre(greenlet):
     def run(self, _verdict: Verdict = None, /) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Run the job of the row, then of the next that it is given; None ends the greenlet."""
         while (row := self.row) is not None:
+            table = row.table
             try:
-                run_here(row.job, row.table)
+                ok = row.job.run()  # as `run_here`, whose frame every wait would keep
+            except BaseException as error:
+                if table.foreign:
+                    leave_child(error)
+                raise
+            else:
+                if table.foreign:
+                    leave_child(None if ok else SystemExit(1))
             finally:
-                row.table.ended(row)
+                table.ended(row)
             self.row = row = None  # an idle fibre keeps nothing alive
             self.gr_context = None  # what one request has set is not for the next
             if not self.fibres.keep(self):
@@ -101,6 +110,10 @@ def fibre_row() -> Row | None:
 found_by(fibre_row)
 
 
+def _no_loop() -> Verdict:
+    raise AssertionError("a row has waited before its table was run")
+
+
 @attrs.define(eq=False)
 class Fibres:
     """
@@ -112,6 +125,8 @@ class Fibres:
 
     table: Table
     _hub: greenlet | None = attrs.field(init=False, default=None)
+    #: Lets the loop go on: one object for all rows.
+    _leave: Callable[[], Verdict] = attrs.field(init=False, default=_no_loop)
     _idle: list[Fibre] = attrs.field(init=False, factory=list)
 
     def __attrs_post_init__(self) -> None:
@@ -122,13 +137,14 @@ class Fibres:
         hub = self._hub
         if hub is None:
             self._hub = hub = getcurrent()
+            self._leave = hub.switch
             self.table.thread = threading.get_ident()
         if self._idle:
             fibre = self._idle.pop()
         else:
             fibre = Fibre(parent=hub)
             fibre.fibres = self
-        fibre.row = row = Row(job, self.table, fibre.switch, hub.switch)
+        fibre.row = row = Row(job, self.table, fibre.switch, self._leave)
         self.table.add(row)
 
     def keep(self, fibre: Fibre) -> bool:
@@ -153,7 +169,7 @@ class Fibres:
             idle, self._idle = self._idle, []
             for fibre in idle:
                 fibre.switch()
-            self._hub = None
+            self._hub, self._leave = None, _no_loop
             self.table.thread = None
 
 

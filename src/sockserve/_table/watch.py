@@ -52,8 +52,8 @@ class Watch:
         sends: How often it may be written to before the others have their turn.
         moved: When something was last sent, where that is noted.
         short: Whether nothing is left after a short read.
-        regular: Who has waited to read here, in this loop and by edges: he waits again by the shortest way. In a
-            forked child he does not, since the machine says that his row is no more to be parked.
+        regular: Who reads here, in this loop and by edges: he waits by the shortest way. In a forked child he does
+            not, since the machine says that his row is no more to be parked.
     """
 
     __slots__ = (
@@ -105,10 +105,14 @@ class Watch:
             RequestAborted: The server has stopped.
         """
         # What nearly every request comes to: few questions, and no call but the switch itself.
-        regular = self.regular
-        if regular is None or self.tries != 0 or timeout is not None or getcurrent() is not regular:
+        fibre = self.regular
+        if self.tries != 0 or timeout is not None:
             return self._wait_readable(sock, timeout, deadline)
-        row = regular.row
+        if fibre is None or getcurrent() is not fibre:
+            fibre = self._make_regular(sock)
+            if fibre is None:
+                return self._wait_readable(sock, timeout, deadline)
+        row = fibre.row
         if row is None:
             return self._wait_readable(sock, timeout, deadline)
         state, action = TRANSITIONS[row.state][_READ]
@@ -124,6 +128,15 @@ class Watch:
         if verdict is not None:
             raise wait_error(verdict)
         return None
+
+    def _make_regular(self, sock: socket.socket) -> Fibre | None:
+        """Let the fibre that calls wait by the shortest way, and return it; None where that is not for it."""
+        fibre = current_fibre()
+        row = None if fibre is None else fibre.row
+        if row is None or row.table.foreign or not self._join(sock, row) or self.level:
+            return None
+        self.regular = fibre
+        return fibre
 
     def _wait_readable(self, sock: socket.socket, timeout: float | None, deadline: float | None) -> float | None:
         """Do what `wait_readable` does, whoever waits, and for however long."""
@@ -145,8 +158,6 @@ class Watch:
         self.readers = (*self.readers, row) if self.readers else (row,)
         if self.level:
             self._show_interest()
-        else:
-            self.regular = current_fibre()
         try:
             row.wait(_READ, deadline)
         finally:

@@ -176,7 +176,8 @@ class Arrival(Generic[R_co, A_co]):
     def run(self) -> bool:
         """See `sockserve.abc.Job.run`."""
         serving = self.serving
-        token = current_job.set(self)
+        before = current_job.get()
+        current_job.set(self)  # set back below: its token would be kept all the while
         if serving.tells_finished:
             self.began = time.monotonic()
         ok = False
@@ -190,7 +191,7 @@ class Arrival(Generic[R_co, A_co]):
             ok = self._explain(error)
         finally:
             self._end(ok, self.began)
-            current_job.reset(token)
+            current_job.set(before)
         return ok
 
     def _opened(self) -> R_co:
