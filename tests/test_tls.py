@@ -11,6 +11,7 @@ import subprocess
 import sys
 import termios
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ from sockserve import (
 from sockserve._securing import GOODBYE_SECONDS
 from sockserve.abc import Strategy
 from sockserve.events import Finished, HandlerFailed, PeerGone, TlsFailed
+from sockserve.testing import Gate
 from tls_kit import (
     NAME,
     authority,
@@ -400,20 +402,23 @@ def test_the_end_is_said(strategy: Strategy, handler: Any) -> None:
 
 
 @pytest.mark.parametrize("goodbye", [True, False])
-def test_half_closing(strategy: Strategy, goodbye: bool) -> None:
+def test_half_closing(strategy: Strategy, goodbye: bool, gate: Gate) -> None:
     """The client has said all, by a close_notify or without; the answer still comes, and then our end."""
-    with serving(strategy, _reply_at_the_end) as server, connect(server.address) as client:
+    handler = partial(_reply_at_the_end, gate)
+    with serving(strategy, handler) as server, connect(server.address) as client:
         client.sendall(b"question")
         if goodbye:
-            say_goodbye(client)
+            say_goodbye(client)  # which gives up where an answer comes meanwhile
+        gate.open()
         socket.socket.shutdown(client, socket.SHUT_WR)
         assert client.recv(100) == b"noitseuq"
         if not goodbye:
             assert ends(client)
 
 
-def _reply_at_the_end(request: ssl.SSLSocket, address: Any, server: Any) -> None:
+def _reply_at_the_end(gate: Gate, request: ssl.SSLSocket, address: Any, server: Any) -> None:
     said = b"".join(iter(lambda: request.recv(3), b""))
+    gate.wait()
     request.sendall(said[::-1])
 
 

@@ -1,9 +1,11 @@
 """One worker: as its supervisor knows it, and its process from the fork to its end."""
 
+import contextlib
 import os
 import signal
 import socket
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
@@ -93,11 +95,20 @@ def work(core: WorkerCore, inner: Strategy, post: Post, link: WorkerLink) -> NoR
         core.serve(inner, post)
         status = 0
     except BaseException as error:
+        _explain(error)  # first: who hears of the failure may end us
         link.failed(error)
-        sys.excepthook(type(error), error, error.__traceback__)
         raise  # goes no further than the next lines
     finally:
         try:
             flush()
         finally:
             os._exit(status)
+
+
+def _explain(error: BaseException) -> None:
+    """Print *error* as the interpreter would, but in one piece: the other workers may fail with us."""
+    if sys.excepthook is not sys.__excepthook__ or sys.stderr is None:
+        sys.excepthook(type(error), error, error.__traceback__)
+        return
+    with contextlib.suppress(OSError, ValueError):  # closed: nobody wants to know
+        sys.stderr.write("".join(traceback.format_exception(error)))
