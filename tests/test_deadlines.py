@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 import pytest
 
-from kinds import MESSAGE_STRATEGIES, STRATEGIES, TRANSPORTS, EchoLines, EchoMessages, Kind, receive
+from kinds import MESSAGE_STRATEGIES, STRATEGIES, TRANSPORTS, EchoLines, EchoMessages, Kind, give_way, receive
 from recorder import FAILSAFE, Recorder
 from sockserve import (
     Chunks,
@@ -130,7 +130,7 @@ class Way:
         assert server._core.timekeeper is not None
         for job in server._core.jobs():
             while waits and not _waits_to_read(*server._core.timekeeper._pulse_of(job)):
-                time.sleep(0)  # give way to it
+                give_way()
             while isinstance(job.request, socket.socket):
                 told = self.clock.traffic_of(job.request)
                 if not taken or told is None or not told.stalled:
@@ -139,7 +139,7 @@ class Way:
     def wait_for_job(self, server: Server[Any, Any]) -> None:
         """Wait until a connection is in flight."""
         while not server._core.active:
-            time.sleep(0)  # give way to the loop
+            give_way()
 
     def _turned(self, server: Server[Any, Any]) -> None:
         """Wait until whoever keeps the time has seen what had come before."""
@@ -289,7 +289,7 @@ def test_a_client_that_takes_nothing_is_shown_out(name: str, kind: str, make_way
         while "DeadlinePassed" not in way.recorder.so_far():  # its system takes some, until its buffers are full
             way.pass_time(server, HOUR, waits=False, taken=False)
         while server.stats.active:
-            time.sleep(0)  # give way to its handler, which comes to its end
+            give_way()
         with contextlib.suppress(ConnectionError):
             while client.recv(1 << 20):
                 pass

@@ -15,7 +15,7 @@ import attrs
 import pytest
 
 from fakes import FakeClock
-from kinds import MESSAGE_STRATEGIES, STRATEGIES, TRANSPORTS, EchoLines, EchoMessages, Kind, receive
+from kinds import MESSAGE_STRATEGIES, STRATEGIES, TRANSPORTS, EchoLines, EchoMessages, Kind, give_way, receive
 from recorder import FAILSAFE, Recorder
 from sockserve import (
     Chunks,
@@ -104,7 +104,7 @@ def tick(server: Server[Any, Any], seconds: float = TICK) -> None:
     """Let the kernel's clock go on, so that what follows is not at the same time as what was before."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        time.sleep(0)
+        give_way()
 
 
 @pytest.mark.parametrize(("name", "kind"), CASES)
@@ -190,7 +190,7 @@ def test_whoever_has_just_come_may_ask(name: str, kind: str, make_way: Callable[
     thread = way.serve(server)
     client = way.client(server)
     while not server.stats.active:
-        time.sleep(0)
+        give_way()
     server.request_stop(grace=HOUR)
     tick(server)
     tick(server)
@@ -409,7 +409,7 @@ def test_the_kernel_tells_who_has_spoken_last() -> None:
             assert not silence.of(job)
             until = time.monotonic() + TICK
             while time.monotonic() < until:
-                time.sleep(0)
+                give_way()
             server.sendall(b"answer")
             assert silence.of(job)
             told = traffic_of(server)

@@ -444,7 +444,7 @@ def test_a_full_pool_accepts_nothing(base: Any) -> None:
 
 def test_a_full_pool_without_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
     """It looks ten times a second whether there is room."""
-    from sockserve.socketserver import _host
+    from sockserve.socketserver import _host_loop
 
     def refuse() -> object:
         raise OSError(errno.EMFILE, "no more")
@@ -453,7 +453,7 @@ def test_a_full_pool_without_descriptors(monkeypatch: pytest.MonkeyPatch) -> Non
         workers = 1
 
     gate = Gate()
-    monkeypatch.setattr(_host, "Wakeup", refuse)
+    monkeypatch.setattr(_host_loop, "Wakeup", refuse)
     monkeypatch.setattr(_polling, "Wakeup", refuse)
     with Pooled(ANYWHERE, gate) as server, connect(server) as one, connect(server) as two:
         server.handle_request()

@@ -11,7 +11,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sockserve.status
-from kinds import AF_UNIX, EchoLines, echo
+from kinds import AF_UNIX, EchoLines, echo, give_way
 from recorder import FAILSAFE, Recorder
 from sockserve import (
     ForkStrategy,
@@ -265,7 +264,7 @@ def test_health_is_ok_while_all_serve() -> None:
     with served(first, second) as address, socket.create_connection(second.address, FAILSAFE) as held:
         held.sendall(b"half a ")
         while not second.stats.active:
-            time.sleep(0)  # give way to it
+            give_way()
         assert get(address, "/healthz")[::2] == (200, b"ok\n")
         second.request_stop(FAILSAFE)
         assert get(address, "/healthz")[::2] == (503, b"draining\n")

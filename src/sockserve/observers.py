@@ -87,7 +87,7 @@ _ROWS: dict[type[Event], tuple[int, str]] = {
     ),
     events.DeadlinePassed: (
         INFO,
-        "the connection of {e.client_address!r} is over: {e.deadline} deadline of {e.seconds} s",
+        "the connection of {client} is over: {e.deadline} deadline of {e.seconds} s",
     ),
     events.MessageRefused: (INFO, "closing the connection of {client}: {e.error}"),
     events.MessageDropped: (DEBUG, "dropped {e.size} bytes of {client}, a message without its end"),
@@ -114,7 +114,7 @@ _ROWS: dict[type[Event], tuple[int, str]] = {
     ),
     events.WorkerFailed: (ERROR, "worker {e.number} did not start: {e.error}; tried again in {e.delay} s"),
     events.WorkerReplaced: (INFO, "worker {e.number}: process {e.by} has replaced {e.pid}"),
-    events.Draining: (INFO, "draining {e.active} requests for at most {e.grace} s"),
+    events.Draining: (INFO, "draining {e.active} requests for at most {e.grace:.1f} s"),
     events.Drained: (INFO, "drained, {e.aborted} requests were aborted"),
     events.RequestsAbandoned: (
         WARNING,

@@ -50,6 +50,7 @@ class TaskRow(DrivenRow):
 
     @override
     def info(self) -> RowInfo:
+        """See `DrivenRow.info`; while a task runs, or there is no place for one, that is what it waits for."""
         if self._task is None and not self._waits:
             return super().info()
         waiting_for = "task" if self._task is not None else "turn"
@@ -59,6 +60,7 @@ class TaskRow(DrivenRow):
 
     @override
     def wanted(self) -> int:
+        """See `DrivenRow.wanted`: nothing while a task runs."""
         if self.output is not None or self.conversation.pending:
             return WRITE
         return 0 if self._task is not None or self._waits else READ
@@ -174,6 +176,7 @@ class TaskRow(DrivenRow):
 
     @override
     def end(self, error: BaseException | None) -> None:
+        """See `DrivenRow.end`; a task of it is cancelled, a place given back."""
         if not self.ended:
             if self._waits:
                 self._waits = False

@@ -3,19 +3,18 @@
 import contextlib
 import functools
 import os
-import select
 import socket
-import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final, Protocol, cast
 
-from ..abc import Arrival, Listener, Strategy
+from ..abc import Strategy
 from ..errors import PeerGoneError
 from ..strategies import ForkStrategy, SelectorStrategy, SyncStrategy, ThreadStrategy
 from . import _request_laws as requests
-from ._clients import Connect, connect
+from ._clients import Connect
 from ._kit import Kit
+from ._listening import arrived, connect_for, listening, readable, stage_of
 from ._recorder import FAILSAFE
 from ._stage import AnyTransport, Stage, first, receive, reply, serving
 
@@ -26,50 +25,10 @@ __all__ = ("check_transport",)
 AT_ONCE = 1.0
 
 
-def _connect_for(transport: AnyTransport, given: Connect | None) -> Connect:
-    return functools.partial(connect, stream=transport.stream) if given is None else given
-
-
-def _stage(transport: AnyTransport, given: Connect | None, strategy: Strategy) -> Stage:
-    return Stage(transport, strategy, _connect_for(transport, given))
-
-
-@contextlib.contextmanager
-def _listening(transport: AnyTransport) -> Iterator[Listener[object, object]]:
-    listener = transport.listen()
-    try:
-        yield listener
-    finally:
-        listener.close()
-
-
-@contextlib.contextmanager
-def _arrived(
-    transport: AnyTransport, given: Connect | None
-) -> Iterator[tuple[Arrival[object, object], socket.socket]]:
-    """Give an arrival that nobody serves yet, and its client, who has sent a word."""
-    with _listening(transport) as listener, _connect_for(transport, given)(listener.address) as client:
-        client.sendall(b"word\n")
-        yield _accept(listener), client
-
-
-def _accept(listener: Listener[object, object]) -> Arrival[object, object]:
-    assert _readable(listener, FAILSAFE), "something has arrived, and its descriptor is not readable"
-    return listener.accept()
-
-
-def _readable(listener: Listener[object, object], seconds: float) -> bool:
-    if sys.platform == "win32":
-        raise NotImplementedError
-    poller = select.poll()
-    poller.register(listener.fileno(), select.POLLIN)
-    return bool(poller.poll(seconds * 1000))
-
-
 def it_opens_nothing_before_it_listens(transport: AnyTransport, connect: Connect | None = None) -> None:
     """It is a value: it hashes, and a listener is another object; two servers may have the same one."""
     before = hash(transport)
-    with _listening(transport) as listener:
+    with listening(transport) as listener:
         live: object = listener
         assert live is not transport, "listen() makes the live thing; the transport stays a value"
         assert listener.stream == transport.stream, "transport and listener disagree whether there are connections"
@@ -78,8 +37,8 @@ def it_opens_nothing_before_it_listens(transport: AnyTransport, connect: Connect
 
 def accept_returns_at_once(transport: AnyTransport, connect: Connect | None = None) -> None:
     """BlockingIOError where nothing has arrived; the descriptor is readable just when something has."""
-    with _listening(transport) as listener:
-        assert not _readable(listener, 0), "nothing has arrived, and its descriptor is readable"
+    with listening(transport) as listener:
+        assert not readable(listener, 0), "nothing has arrived, and its descriptor is readable"
         accepted: list[object] = []
 
         def accept() -> None:
@@ -97,7 +56,7 @@ def accept_returns_at_once(transport: AnyTransport, connect: Connect | None = No
 
 def clients_are_queued_from_the_first_moment(transport: AnyTransport, connect: Connect | None = None) -> None:
     """They connect before anybody accepts, and get their answers in the order in which they came."""
-    stage = _stage(transport, connect, SyncStrategy())
+    stage = stage_of(transport, connect, SyncStrategy())
 
     def handler(request: object, address: object, server: object) -> None:
         reply(request, address, first(request))
@@ -114,7 +73,7 @@ def clients_are_queued_from_the_first_moment(transport: AnyTransport, connect: C
 
 def each_client_has_an_address(transport: AnyTransport, connect: Connect | None = None) -> None:
     """It hashes, prints, and is never empty for a connection: code that logs its first part breaks at that."""
-    with _arrived(transport, connect) as (arrival, _):
+    with arrived(transport, connect) as (arrival, _):
         hash(arrival.client_address)
         assert str(arrival.client_address) or not arrival.stream, "the address of a connection is empty"
         assert repr(arrival.client_address)
@@ -123,7 +82,7 @@ def each_client_has_an_address(transport: AnyTransport, connect: Connect | None 
 
 def handlers_get_blocking_sockets(transport: AnyTransport, connect: Connect | None = None) -> None:
     """A handler waits as long as it likes, whatever the listener's own socket does."""
-    stage = _stage(transport, connect, SyncStrategy())
+    stage = stage_of(transport, connect, SyncStrategy())
     timeouts: list[float | None] = []
 
     def handler(request: object, address: object, server: object) -> None:
@@ -152,7 +111,7 @@ def the_end_is_sent_whoever_has_a_copy(transport: AnyTransport, connect: Connect
             copies.append(socket.socket(fileno=os.dup(sock.fileno())))
         reply(request, address, first(request))
 
-    stage = _stage(transport, connect, SyncStrategy())
+    stage = stage_of(transport, connect, SyncStrategy())
     try:
         with stage.running(handler) as server, stage.connect(server.address) as client:
             client.sendall(b"goodbye\n")
@@ -166,7 +125,7 @@ def the_end_is_sent_whoever_has_a_copy(transport: AnyTransport, connect: Connect
 
 def a_released_request_goes_on_elsewhere(transport: AnyTransport, connect: Connect | None = None) -> None:
     """Releasing closes this process's copy, and says nothing to the peer."""
-    with _arrived(transport, connect) as (arrival, client):
+    with arrived(transport, connect) as (arrival, client):
         if not arrival.stream:
             arrival.release()
             assert cast("tuple[bytes, socket.socket]", arrival.request)[1].fileno() >= 0, (
@@ -186,7 +145,7 @@ def a_released_request_goes_on_elsewhere(transport: AnyTransport, connect: Conne
 
 def who_waits_for_a_client_can_be_told_its_end(transport: AnyTransport, connect: Connect | None = None) -> None:
     """end_input ends a read that waits, and the answer can still be sent; abort ends the rest; neither raises."""
-    with _arrived(transport, connect) as (arrival, _):
+    with arrived(transport, connect) as (arrival, _):
         sock = cast("socket.socket", arrival.request)
         if arrival.stream:
             assert receive(sock, 1)
@@ -216,7 +175,7 @@ def who_waits_for_a_client_can_be_told_its_end(transport: AnyTransport, connect:
 
 def an_unrelated_error_is_not_the_peers(transport: AnyTransport, connect: Connect | None = None) -> None:
     """While the client is there, no error of the handler means that it is gone."""
-    with _arrived(transport, connect) as (arrival, _):
+    with arrived(transport, connect) as (arrival, _):
         for error in (ValueError("x"), ConnectionResetError("upstream"), TimeoutError("upstream")):
             assert not arrival.peer_gone(error), f"{error!r} is taken for a client that went away"
         arrival.finish()
@@ -224,7 +183,7 @@ def an_unrelated_error_is_not_the_peers(transport: AnyTransport, connect: Connec
 
 def a_peer_that_is_gone_is_told_from_a_failure(transport: AnyTransport, connect: Connect | None = None) -> None:
     """Writing to a client that has gone raises, and that is no failure of the handler."""
-    with _arrived(transport, connect) as (arrival, client):
+    with arrived(transport, connect) as (arrival, client):
         client.close()
         if not arrival.stream:
             assert arrival.peer_gone(PeerGoneError("nobody")), (
@@ -249,14 +208,14 @@ def _write_until_it_fails(sock: socket.socket) -> OSError:
 def a_closed_listener_is_gone(transport: AnyTransport, connect: Connect | None = None) -> None:
     """Nothing connects any more, and the transport can listen again at once. Closing twice has no effect."""
     for _ in range(2):
-        with _listening(transport) as listener:
+        with listening(transport) as listener:
             address = listener.address
             assert listener.fileno() >= 0
         listener.close()
         assert listener.fileno() < 0, "its descriptor is still open"
         if transport.stream:
             try:
-                sock = _connect_for(transport, connect)(address)
+                sock = connect_for(transport, connect)(address)
             except OSError:
                 continue
             sock.close()
@@ -265,10 +224,10 @@ def a_closed_listener_is_gone(transport: AnyTransport, connect: Connect | None =
 
 def nothing_is_left_behind(transport: AnyTransport, connect: Connect | None = None) -> None:
     """No descriptor, once the listener and the requests are closed."""
-    with _arrived(transport, connect) as (arrival, _):
+    with arrived(transport, connect) as (arrival, _):
         arrival.finish()
     before = _descriptors()
-    with _arrived(transport, connect) as (arrival, _):
+    with arrived(transport, connect) as (arrival, _):
         arrival.finish()
     assert _descriptors() <= before, f"{_descriptors() - before} descriptors are left"
 
@@ -281,7 +240,7 @@ def a_copy_is_closed_alone(transport: AnyTransport, connect: Connect | None = No
     """What a forked child closes is its own descriptor: clients can connect as before."""
     if not hasattr(os, "fork"):
         return
-    stage = _stage(transport, connect, ForkStrategy())
+    stage = stage_of(transport, connect, ForkStrategy())
 
     def handler(request: object, address: object, server: object) -> None:
         reply(request, address, first(request))
@@ -312,7 +271,7 @@ def _under_each_strategy(law: Callable[[Stage], None], *, streams: bool) -> _Tra
         if streams and not transport.stream:
             return
         for strategy in _STRATEGIES:
-            law(_stage(transport, connect, strategy()))
+            law(stage_of(transport, connect, strategy()))
 
     return check
 
