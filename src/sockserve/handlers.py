@@ -231,10 +231,10 @@ class DatagramRequestHandler(BaseRequestHandler[DatagramRequest, AddressT]):
 
 def send_reply(sock: socket.socket, reply: bytes, address: object) -> None:
     """Send one datagram to a client, or say in one kind of error that it cannot be reached."""
-    if isinstance(address, UnixAddress):
+    if isinstance(address, InetAddress):
+        sock.sendto(reply, scoped_sockaddr(address) if "%" in address.host else address)
+    elif isinstance(address, UnixAddress):
         _send_unix(sock, reply, address)
-    elif isinstance(address, InetAddress):
-        sock.sendto(reply, scoped_sockaddr(address) if sock.family == socket.AF_INET6 else address)
     else:  # another transport's own kind of address
         sock.sendto(reply, cast("str", address))
 

@@ -52,6 +52,14 @@ class Dns(BaseRequestHandler[DatagramRequest, InetAddress]):
         sock.sendto(dns_reply(data), self.client_address)
 
 
+class DnsMessages(MessageHandler):
+    """The same, as messages."""
+
+    @override
+    def respond(self, message: bytes) -> bytes:
+        return dns_reply(message)
+
+
 class Kept(BaseRequestHandler[socket.socket, InetAddress]):
     """A reply for each request, until the client has gone."""
 
@@ -149,3 +157,8 @@ def bounded(strategy: str, what: str) -> Server[socket.socket, InetAddress]:
 def datagrams(strategy: str) -> Server[DatagramRequest, InetAddress]:
     """DNS over UDP."""
     return Server(UdpTransport(_ANYWHERE), _STRATEGIES[strategy](), Dns)
+
+
+def messages(strategy: str) -> Server[DatagramRequest, InetAddress]:
+    """The same, by a handler of messages."""
+    return Server(UdpTransport(_ANYWHERE), _STRATEGIES[strategy](), DnsMessages)

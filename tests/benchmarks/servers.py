@@ -89,6 +89,7 @@ SERVERS: dict[str, tuple[str, ...]] = {
     "bounded-selector-once": ("server_sockserve", "bounded", "selector", "once"),
     "bounded-selector-kept": ("server_sockserve", "bounded", "selector", "kept"),
     "bounded-messages-kept": ("server_sockserve", "bounded", "selector", "messages"),
+    "sockserve-messages-dns": ("server_sockserve", "messages", "selector"),
     "sockserve-messages-kept": ("server_sockserve", "streams", "selector", "messages"),
     "sockserve-messages-lines": ("server_sockserve", "streams", "selector", "message-lines"),
 }

@@ -45,6 +45,8 @@ class TableRunner:
     _fibres: Fibres
     _conversations: Conversations
     _answering: dict[socket.socket, AnsweringSocket]
+    #: One through which answers never wait.
+    _unblocked: socket.socket | None
     _add_turn: Callable[[float], object] | None
     #: Whether what answers a datagram never waits, so that there is nothing to park.
     _at_once: bool
@@ -55,6 +57,7 @@ class TableRunner:
         self._fibres = Fibres(self._table)
         self._conversations = Conversations(self._table, make_row, self._job_held)
         self._answering = {}
+        self._unblocked = None
         self._add_turn = None
         self._at_once = core.answers_messages and make_row is ConversationRow
 
@@ -72,8 +75,14 @@ class TableRunner:
 
     def _answer_through(self, job: Job) -> bool:
         """Give a datagram's handler a socket that parks, where an answer may have to wait; whether it may."""
-        match job.request:
-            case (packet, socket.socket() as sock) if may_block(sock):
+        request = job.request
+        if type(request) is tuple and request[-1] is self._unblocked:
+            return False  # as for the one before: to ask a socket for its family costs as much as to send
+        match request:
+            case (packet, socket.socket() as sock):
+                if not may_block(sock):
+                    self._unblocked = sock
+                    return False
                 if sock not in self._answering:
                     self._answering[sock] = AnsweringSocket(sock)
                 job.replace((packet, self._answering[sock]))
@@ -133,6 +142,7 @@ class TableRunner:
             self._fibres.leave()
         finally:
             answering, self._answering = self._answering, {}
+            self._unblocked = None
             for each in answering.values():
                 each.close()
 
