@@ -51,7 +51,7 @@ def parsed(output: str, requests: int) -> Outcome:
     p50, p99 = (row.get(f"{name}_latency_ms") for name in ("p50", "p99"))
     return Outcome(
         requests=requests,
-        rate=min(float(row["rps"]), requests * 1000.0),  # it counts milliseconds: what takes none is infinitely fast
+        rate=min(float(row["rps"]), requests * 1000.0),  # it counts milliseconds: none would be inf
         p50=None if p50 is None else float(p50),
         p99=None if p99 is None else float(p99),
     )
