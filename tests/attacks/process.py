@@ -24,6 +24,14 @@ class Held:
     threads: int
     children: int
 
+    def holds_no_more_than(self, other: "Held") -> bool:
+        """Of all but memory, which is the allocator's business."""
+        return (
+            self.descriptors <= other.descriptors
+            and self.threads <= other.threads
+            and self.children <= other.children
+        )
+
 
 @attrs.define(eq=False)
 class Victims:

@@ -31,11 +31,13 @@ from sockserve import (
 from sockserve.abc import Strategy, Transport
 from tls_kit import new_context
 
-__all__ = ("VICTIMS",)
+__all__ = ("VICTIMS", "WORKERS")
 
 #: Short enough that a soak meets them many times.
 DEADLINES = Deadlines(handshake=2.0)
 LIMITS = Limits(connections=2000)
+#: Threads of a pool.
+WORKERS = 16
 
 
 class Pong(BaseRequestHandler[Any, Any]):
@@ -84,7 +86,7 @@ VICTIMS: dict[str, Callable[[], Server[Any, Any]]] = {
     "selector-lines": lambda: _server(_tcp(), SelectorStrategy(), PongLines),
     "selector-messages": lambda: _server(_tcp(), SelectorStrategy(), PongMessages),
     "thread": lambda: _server(_tcp(), ThreadStrategy(daemon=True), Pong),
-    "pool": lambda: _server(_tcp(), ThreadPoolStrategy(workers=16, daemon=True), Pong),
+    "pool": lambda: _server(_tcp(), ThreadPoolStrategy(workers=WORKERS, daemon=True), Pong),
     "fork": lambda: _server(_tcp(), ForkStrategy(max_children=20), Pong),
     "udp": lambda: _server(
         UdpTransport(("127.0.0.1", 0)),
@@ -93,7 +95,7 @@ VICTIMS: dict[str, Callable[[], Server[Any, Any]]] = {
     ),
     "tls-selector": lambda: _server(_tls(), SelectorStrategy(), Pong),
     "tls-thread": lambda: _server(_tls(), ThreadStrategy(daemon=True), Pong),
-    "tls-pool": lambda: _server(_tls(), ThreadPoolStrategy(workers=16, daemon=True), Pong),
+    "tls-pool": lambda: _server(_tls(), ThreadPoolStrategy(workers=WORKERS, daemon=True), Pong),
 }
 
 
