@@ -17,7 +17,7 @@ _TESTS = Path(__file__).resolve().parents[1]
 
 @attrs.frozen
 class Held:
-    """What a process holds: bytes of memory that are its own share, descriptors, threads, children."""
+    """What a process holds: bytes of memory, shared with its children or not, descriptors, threads, children."""
 
     memory: int
     descriptors: int
@@ -87,7 +87,7 @@ class Victims:
         memory = next(
             int(line.split()[1]) * 1024
             for line in (folder / "smaps_rollup").read_text().splitlines()
-            if line.startswith("Pss:")
+            if line.startswith("Rss:")
         )
         threads = [entry.name for entry in (folder / "task").iterdir()]
         children = sum(_children(folder / "task" / each) for each in threads)
