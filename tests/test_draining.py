@@ -75,6 +75,13 @@ class Way:
         made: Server[Any, Any] = Server(transport, strategy, handler, observer=self.recorder, **options)
         return self.stack.enter_context(made)
 
+    def begin(
+        self, handler: Any = None, **options: Any
+    ) -> tuple[Server[Any, Any], threading.Thread, socket.socket]:
+        """Serve, with a client."""
+        server = self.server(handler, **options)
+        return server, self.serve(server), self.client(server)
+
     def serve(self, server: Server[Any, Any]) -> threading.Thread:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -113,9 +120,7 @@ def test_who_waits_for_a_next_request_is_let_go_at_once(
 ) -> None:
     """However long the grace."""
     way = make_way(name, kind)
-    server = way.server()
-    thread = way.serve(server)
-    client = way.client(server)
+    server, thread, client = way.begin()
     ask(client)
     server.shutdown(grace=HOUR)
     thread.join(FAILSAFE)
@@ -142,9 +147,7 @@ def test_a_request_at_hand_is_answered_and_then_it_is_over(
 ) -> None:
     """The connection does not wait for another one."""
     way = make_way(name, kind)
-    server = way.server(type("Slow", (Slow,), {"gate": gate}))
-    thread = way.serve(server)
-    client = way.client(server)
+    server, thread, client = way.begin(type("Slow", (Slow,), {"gate": gate}))
     client.sendall(b"x\n")
     gate.wait_until_reached()
     stopper = threading.Thread(target=server.shutdown, args=(HOUR,))
@@ -163,9 +166,7 @@ def test_a_request_that_has_begun_to_come_may_come(
 ) -> None:
     """And is answered; then it is over."""
     way = make_way(name, kind)
-    server = way.server()
-    thread = way.serve(server)
-    client = way.client(server)
+    server, thread, client = way.begin()
     ask(client)
     tick(server)
     client.sendall(b"half a ")
@@ -186,9 +187,7 @@ def test_a_request_that_has_begun_to_come_may_come(
 def test_whoever_has_just_come_may_ask(name: str, kind: str, make_way: Callable[[str, str], Way]) -> None:
     """Its request may be on its way: a restart loses none. A handshake is no request."""
     way = make_way(name, kind)
-    server = way.server()
-    thread = way.serve(server)
-    client = way.client(server)
+    server, thread, client = way.begin()
     while not server.stats.active:
         give_way()
     server.request_stop(grace=HOUR)
@@ -231,9 +230,7 @@ def test_when_it_is_over_children_are_told_to_end_whatever_they_do(
 ) -> None:
     """What draining asks of them, an end that is not to wait demands."""
     way = make_way("fork", "tcp")
-    server = way.server()
-    thread = way.serve(server)
-    client = way.client(server)
+    server, thread, client = way.begin()
     ask(client)
     tick(server)
     client.sendall(b"half a ")
@@ -321,9 +318,7 @@ def test_who_does_not_read_is_not_silent(make_way: Callable[[str, str], Way], ga
     """Where there is an idle deadline the socket knows; and of what is no socket nobody knows anything."""
     assert not Silence(FakeClock()).of(Connection(None))
     way = make_way("thread", "tcp")
-    server = way.server(type("Slow", (Slow,), {"gate": gate}), deadlines=Deadlines(idle=HOUR))
-    thread = way.serve(server)
-    client = way.client(server)
+    server, thread, client = way.begin(type("Slow", (Slow,), {"gate": gate}), deadlines=Deadlines(idle=HOUR))
     client.sendall(b"x\n")
     gate.wait_until_reached()
     (job,) = server._core.jobs()
@@ -387,9 +382,7 @@ def test_other_framings_are_between_messages_when_they_have_answered(
             return message
 
     way = make_way("messages", "tcp")
-    server = way.server(Echo)
-    thread = way.serve(server)
-    client = way.client(server)
+    server, thread, client = way.begin(Echo)
     ask(client)
     server.shutdown(HOUR)
     thread.join(FAILSAFE)

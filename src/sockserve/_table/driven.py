@@ -29,10 +29,6 @@ SHARE = 32
 _send = socket.socket.send
 
 
-def _is_partial(decoder: PartialDecoder | None) -> bool:
-    return decoder is not None and decoder.partial
-
-
 class DrivenRow:
     """
     One connection of a `MessageHandler`. Subclasses say how what has come is answered.
@@ -106,15 +102,15 @@ class DrivenRow:
         )
 
     def silence(self) -> bool | None:
-        """See `sockserve.abc.SilenceRunner`: between two messages. None: nobody has said anything yet."""
+        """See `sockserve.abc.SilenceRunner`: between two messages. None: not known, or none came yet."""
         if self.watched != READ or self.output is not None:
             return False
         if self.since == self.begun:
             return None
         decoder = self.conversation.decoder
-        return (
-            None if decoder is not None and not isinstance(decoder, PartialDecoder) else not _is_partial(decoder)
-        )
+        if decoder is None:
+            return True  # whatever comes is a message
+        return not decoder.partial if isinstance(decoder, PartialDecoder) else None
 
     def pulse(self) -> tuple[float, float]:
         """See `sockserve.abc.PulseRunner`."""
