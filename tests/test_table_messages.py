@@ -255,15 +255,17 @@ def test_what_is_not_for_one_request_alone_leaves_the_loop() -> None:
 
 def test_an_error_waits_until_what_was_said_before_is_read(recorder: Recorder) -> None:
     """Also where the peer reads late."""
-    taken = []
+    taken, said = [], threading.Event()
 
     def respond(self: Any, message: bytes) -> bytes:
         while self.send(bytes(9999)):
             taken.append(True)
+        said.set()
         raise LookupError("on purpose")
 
     with _made(_answering(respond), recorder).running() as server, _client(server) as client:
         client.sendall(b"x\n")
+        assert said.wait(FAILSAFE)  # the row is WRITING while it still answers
         _until(lambda: [row.state for row in server.rows()] == ["WRITING"])
         assert len(receive(client, len(taken) * 10_000)) == len(taken) * 10_000
         assert client.recv(1) == b""
