@@ -4,6 +4,7 @@ import contextlib
 import os
 import resource
 import socket
+import ssl
 import sys
 import threading
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from greenlet import _greenlet
 
 from recorder import FAILSAFE, Recorder
 from sockserve import Event as TableEvent
@@ -25,11 +27,13 @@ from sockserve import (
     sleep,
 )
 from sockserve._loop import pollers
+from sockserve._securing import secure
 from sockserve._table.current import current_row
 from sockserve._table.sockets import CooperativeSocket, adopt
 from sockserve._table.watch import SHARE
 from sockserve.events import AcceptPaused, AcceptResumed
 from table_kit import POLLERS, Bench, cooperating, tcp_pair
+from tls_kit import server_context
 
 assert sys.platform != "win32"  # the suite needs POSIX; see CONTRIBUTING.md
 
@@ -110,6 +114,62 @@ def test_a_thread_of_a_handler_waits_for_itself(bench: Bench) -> None:
 
         bench.run(handler)
         assert log == [None, b"to the thread", b"to the row"]
+
+
+def _secured(context: ssl.SSLContext) -> None:
+    """Shake hands in the thread that calls, with a peer in another process or thread that is no table either."""
+    ours, theirs = tcp_pair()
+    with ours, theirs, secure(ours, context) as sock:
+        theirs.sendall(b"no handshake")
+        with pytest.raises(ssl.SSLError):
+            sock.do_handshake()
+
+
+_ACTS: dict[str, Callable[[socket.socket, CooperativeSocket], object]] = {
+    "asks": lambda plain, parks: current_row(),
+    "sleeps": lambda plain, parks: _pause(0),
+    "waits for a lock": lambda plain, parks: [lock.acquire(timeout=0.001) for lock in [Lock()] * 2],
+    "waits for an event": lambda plain, parks: TableEvent().wait(0.0),
+    "cooperates": lambda plain, parks: cooperative(plain),
+    "reads what a row waits for": lambda plain, parks: parks.recv(1),
+    "writes its share": lambda plain, parks: [parks.sendall(b"x") for _ in range(SHARE + 1)],
+    "is secured": lambda plain, parks: _secured(server_context()),
+}
+
+
+@pytest.mark.parametrize("act", _ACTS)
+def test_a_thread_without_a_table_is_unknown_to_greenlet(bench: Bench, act: str) -> None:
+    """
+    Greenlet forgets a thread that it knows with a lock held: who is forked at that moment waits for it for ever.
+
+    Seen as a child that hung, once in a million requests, of a process with threads that spoke TLS.
+    """
+    with cooperating(tcp_pair()) as (client, server):
+        known: list[int] = []
+
+        def thread() -> None:
+            known.append(_greenlet.get_total_main_greenlets())
+            plain, peer = socket.socketpair()
+            with peer, plain:
+                _ACTS[act](plain, server)
+            known.append(_greenlet.get_total_main_greenlets())
+
+        def reader() -> None:
+            assert server.recv(1) == b"1"
+            assert server.recv(1) in b"23"
+
+        def handler() -> None:
+            client.sendall(b"1")
+            _pause(0)  # now the reader waits by the shortest way
+            started = threading.Thread(target=thread)
+            started.start()
+            client.sendall(b"23")
+            while started.is_alive():
+                _pause(0.001)
+
+        bench.run(reader, handler)
+        assert len(known) == 2
+        assert known[0] == known[1] >= 1
 
 
 @pytest.mark.parametrize(("ending", "status"), [("return", 0), ("raise", 1), ("exit 3", 3), ("exit text", 1)])

@@ -40,9 +40,11 @@ class Victims:
 
     Args:
         names: Which of `attacks.victims.VICTIMS`.
+        environment: Variables of theirs, besides those of this process.
     """
 
     names: tuple[str, ...]
+    environment: dict[str, str] = attrs.field(factory=dict)
     addresses: dict[str, tuple[str, int]] = attrs.field(init=False, factory=dict)
     _process: "subprocess.Popen[str] | None" = attrs.field(init=False, default=None)
 
@@ -51,7 +53,7 @@ class Victims:
         path = os.pathsep.join(filter(None, (str(_TESTS), os.environ.get("PYTHONPATH"))))
         self._process = subprocess.Popen(
             [sys.executable, "-m", "attacks.victims", *self.names],
-            env={**os.environ, "PYTHONPATH": path},
+            env={**os.environ, **self.environment, "PYTHONPATH": path},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             text=True,

@@ -1,12 +1,13 @@
 """The row that the caller runs in, if it is one: asked without loading what rows are made with."""
 
 from collections.abc import Callable
+from threading import get_ident
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .rows import Row
 
-__all__ = ("current_row", "found_by")
+__all__ = ("current_row", "found_by", "here", "in_thread_of_rows")
 
 
 def _nobody() -> "Row | None":
@@ -30,3 +31,18 @@ def found_by(find: Callable[[], "Row | None"]) -> None:
     """Let *find* be the answer: called by the module that makes rows, when it is loaded."""
     global _find  # noqa: PLW0603 - one way to find rows, known once the first table starts
     _find = find
+
+
+#: Of each table that runs rows, its thread.
+here: list[int] = []
+
+
+def in_thread_of_rows() -> bool:
+    """
+    Whether rows run in the thread that calls.
+
+    Greenlet is asked nowhere else. It remembers each thread that asks, and forgets it at the thread's end with a
+    lock of its own held: a process forked at that moment would wait for that lock for ever (greenlet 3.5,
+    ``TThreadStateDestroy.cpp``, ``AddToCleanupQueue``, which says so).
+    """
+    return get_ident() in here

@@ -19,7 +19,7 @@ from greenlet import getcurrent, greenlet
 
 from .._typing import override
 from ..abc import Job
-from .current import found_by
+from .current import found_by, here, in_thread_of_rows
 from .rows import Row, Table, Verdict
 
 __all__ = ("Fibre", "Fibres", "current_fibre", "fibre_row", "frame_of", "leave_child", "run_here", "start_beside")
@@ -95,14 +95,16 @@ def leave_child(error: BaseException | None) -> NoReturn:
 
 def current_fibre() -> Fibre | None:
     """Give the fibre that the caller runs in, if it is one."""
+    if not in_thread_of_rows():
+        return None
     me = getcurrent()
     return me if isinstance(me, Fibre) else None
 
 
 def fibre_row() -> Row | None:
     """See `current_row`."""
-    me = getcurrent()
-    if isinstance(me, Fibre) and me.row is not None and not me.row.table.foreign:
+    me = current_fibre()
+    if me is not None and me.row is not None and not me.row.table.foreign:
         return me.row
     return None
 
@@ -138,7 +140,8 @@ class Fibres:
         if hub is None:
             self._hub = hub = getcurrent()
             self._leave = hub.switch
-            self.table.thread = threading.get_ident()
+            self.table.thread = thread = threading.get_ident()
+            here.append(thread)
         if self._idle:
             fibre = self._idle.pop()
         else:
@@ -169,6 +172,8 @@ class Fibres:
             idle, self._idle = self._idle, []
             for fibre in idle:
                 fibre.switch()
+            if self._hub is not None:
+                here.remove(threading.get_ident())
             self._hub, self._leave = None, _no_loop
             self.table.thread = None
 

@@ -9,7 +9,7 @@ from greenlet import getcurrent
 
 from ..abc import EDGE, PEER_CLOSED, READ, URGENT, WRITE, Loop
 from .fibres import Fibre, current_fibre, fibre_row
-from .machine import TRANSITIONS, Action, Signal
+from .machine import TRANSITIONS, Action, Signal, State
 from .polling import wait_for
 from .rows import Row, Table, wait_error
 
@@ -34,7 +34,9 @@ _QUIETLY = READ | WRITE
 _READ, _WRITE, _GET_READABLE, _GET_WRITABLE = (
     signal.value for signal in (Signal.READ, Signal.WRITE, Signal.READABLE, Signal.WRITABLE)
 )
-_PARK, _RESUME = Action.PARK.value, Action.RESUME.value
+_RESUME = Action.RESUME.value
+#: In this state, `_READ` parks a row, and leads to that one.
+_RUNNING, _READING = State.RUNNING.value, State.READING.value
 
 
 class Watch:
@@ -105,20 +107,15 @@ class Watch:
             RequestAborted: The server has stopped.
         """
         # What nearly every request comes to: few questions, and no call but the switch itself.
-        fibre = self.regular
         if self.tries != 0 or timeout is not None:
             return self._wait_readable(sock, timeout, deadline)
-        if fibre is None or getcurrent() is not fibre:
-            fibre = self._make_regular(sock)
-            if fibre is None:
+        fibre = self.regular
+        row = None if fibre is None else fibre.row
+        if row is None or row.state != _RUNNING or getcurrent() is not fibre:
+            row = self._make_regular(sock)
+            if row is None or row.state != _RUNNING:
                 return self._wait_readable(sock, timeout, deadline)
-        row = fibre.row
-        if row is None:
-            return self._wait_readable(sock, timeout, deadline)
-        state, action = TRANSITIONS[row.state][_READ]
-        if action != _PARK:
-            return self._wait_readable(sock, timeout, deadline)
-        row.state = state
+        row.state = _READING  # what the machine says
         self.readers += (row,)
         try:
             verdict = row.leave()
@@ -129,14 +126,14 @@ class Watch:
             raise wait_error(verdict)
         return None
 
-    def _make_regular(self, sock: socket.socket) -> Fibre | None:
-        """Let the fibre that calls wait by the shortest way, and return it; None where that is not for it."""
+    def _make_regular(self, sock: socket.socket) -> Row | None:
+        """Let the fibre that calls wait by the shortest way, and return its row; None where that is not for it."""
         fibre = current_fibre()
         row = None if fibre is None else fibre.row
         if row is None or row.table.foreign or not self._join(sock, row) or self.level:
             return None
         self.regular = fibre
-        return fibre
+        return row
 
     def _wait_readable(self, sock: socket.socket, timeout: float | None, deadline: float | None) -> float | None:
         """Do what `wait_readable` does, whoever waits, and for however long."""
