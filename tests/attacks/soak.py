@@ -29,7 +29,7 @@ from .process import Held, Victims
 from .victims import VICTIMS, WORKERS
 
 #: How much more memory may be held at the end: allocators keep some, and fragment.
-GROWTH = 1.25
+GROWTH = 1.1
 _NO_CACHE = {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=0"}
 
 Address = tuple[str, int]
