@@ -6,8 +6,8 @@ each answer; others reset, go silent, send random bytes, never read. Every ten s
 all of them stop, the server settles, and the last row has to hold no more descriptors, threads and children than
 the first, and no more memory than `GROWTH` allows: else the exit code is 1.
 
-Where the C library is glibc, its cache of a thread's freed memory is switched off (mallopt(3), ``GLIBC_TUNABLES``): it
-fills slowly, by up to 230 KiB for each thread of a pool, and would hide what is lost.
+Where the C library is glibc, its cache of a thread's freed memory is switched off (``GLIBC_TUNABLES``): it fills
+slowly, by up to 230 KiB for each thread of a pool, and would hide what is lost.
 """
 
 import argparse
