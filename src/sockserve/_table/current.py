@@ -1,7 +1,7 @@
 """The row that the caller runs in, if it is one: asked without loading what rows are made with."""
 
+import threading
 from collections.abc import Callable
-from threading import get_ident
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -33,16 +33,22 @@ def found_by(find: Callable[[], "Row | None"]) -> None:
     _find = find
 
 
-#: Of each table that runs rows, its thread.
-here: list[int] = []
+class _Here(threading.local):
+    """What is known of the thread that asks."""
+
+    #: Rows run here, or have run: one whose server was closed while it waited ends later, on its own stack.
+    rows = False
+
+
+here = _Here()
 
 
 def in_thread_of_rows() -> bool:
     """
-    Whether rows run in the thread that calls.
+    Whether a row may be what calls: rows run in this thread, or have run.
 
     Greenlet is asked nowhere else. It remembers each thread that asks, and forgets it at the thread's end with a
     lock of its own held: a process forked at that moment would wait for that lock for ever (greenlet 3.5,
     ``TThreadStateDestroy.cpp``, ``AddToCleanupQueue``, which says so).
     """
-    return get_ident() in here
+    return here.rows

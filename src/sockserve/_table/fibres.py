@@ -140,8 +140,8 @@ class Fibres:
         if hub is None:
             self._hub = hub = getcurrent()
             self._leave = hub.switch
-            self.table.thread = thread = threading.get_ident()
-            here.append(thread)
+            self.table.thread = threading.get_ident()
+            here.rows = True
         if self._idle:
             fibre = self._idle.pop()
         else:
@@ -172,8 +172,6 @@ class Fibres:
             idle, self._idle = self._idle, []
             for fibre in idle:
                 fibre.switch()
-            if self._hub is not None:
-                here.remove(threading.get_ident())
             self._hub, self._leave = None, _no_loop
             self.table.thread = None
 
