@@ -1,6 +1,7 @@
 """Accepting: the table of errors, pauses, backpressure, fairness. With a fake listener, clock and poller."""
 
 import errno
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -232,6 +233,31 @@ def test_a_stop_ends_a_batch() -> None:
     bench.rounds(1)
     assert bench.admitted == [1]
     assert bench.listener.queue == [2, 3]
+
+
+def test_what_another_thread_asks_for_comes_before_a_flood() -> None:
+    """Whether it has asked before the batch, while the loop waited, or in the midst of it."""
+    bench = Bench()
+    bench.listener.queue = list(range(10))
+
+    def ask(*_: object) -> None:
+        thread = threading.Thread(
+            target=lambda: bench.loop.call_soon_threadsafe(lambda: bench.admitted.append("asked"))
+        )
+        thread.start()
+        thread.join()
+
+    def admitted() -> None:
+        if bench.admitted[-1] == 1:
+            ask()
+        elif bench.admitted[-1] == 9:
+            bench.loop.wake()
+
+    ask()
+    bench.on_admit = admitted
+    with bench.loop.opened():
+        bench.loop.turn(lambda: 9 in bench.admitted)
+    assert bench.admitted[:4] == ["asked", 0, 1, "asked"]
 
 
 def test_a_flood_does_not_hold_the_loop() -> None:

@@ -189,9 +189,12 @@ def test_what_is_to_be_tried_again_is_tried_on_the_loop_of_now(
     runner.move(second)
     runner.move(first)
     rounds = iter([False, False, True])
-    first.call_at(0.0, lambda: None)
-    first.call_soon_threadsafe(lambda: first.call_soon_threadsafe(lambda: None))
-    first.run(lambda: next(rounds))
+
+    def has_gone_round() -> bool:
+        first.call_soon(lambda: None)  # it is not to wait
+        return next(rounds)
+
+    first.run(has_gone_round)
     go_on()
     first.run(lambda: job.settled is not None)
     runner.close(None)

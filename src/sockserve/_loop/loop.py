@@ -181,6 +181,10 @@ class EventLoop:
         while True:
             if self.calling or always:
                 self.calling = False  # before the question: who calls later is heard the next time
+                # What another thread has asked for by now would wait for a whole batch of arrivals: a batch ends
+                # early only for what is asked for after this.
+                for _ in range(len(soon)):
+                    soon.popleft()()
                 if done():
                     return
             patience = None
