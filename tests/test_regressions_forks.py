@@ -195,6 +195,7 @@ def test_what_is_to_be_tried_again_is_tried_on_the_loop_of_now(
         return next(rounds)
 
     first.run(has_gone_round)
+    assert [child.retry for child in runner._children.by_pid.values()] == [None]
     go_on()
     first.run(lambda: job.settled is not None)
     runner.close(None)
