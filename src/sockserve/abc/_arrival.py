@@ -99,7 +99,7 @@ class Arrival(Generic[R_co, A_co]):
     @property
     def named_later(self) -> bool:
         """Whether the client's address, as it is now, is not yet its own, but a proxy's."""
-        return any(opening.names_client for opening in self.openings)
+        return bool(self.openings) and any(opening.names_client for opening in self.openings)
 
     @property
     def greeted(self) -> int:
