@@ -250,6 +250,7 @@ class Connection:
 
     request: object
     greeted: int = 0
+    spoken: int = 0
 
 
 def _told(**what: Any) -> Traffic:
@@ -291,6 +292,16 @@ def test_who_is_silent_over_tcp(
     left, right = unix_pair()
     with left, right:
         assert Silence(FakeClock()).of(Connection(right, greeted)) is silent
+
+
+@pytest.mark.parametrize(("segments", "silent"), [(3, False), (4, True)])
+def test_the_end_of_a_handshake_is_no_answer(segments: int, silent: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client may say its first word with its last of the handshake: the server's last is younger."""
+    monkeypatch.setattr(_silence, "traffic_of", lambda sock: _told(segments=segments))
+    monkeypatch.setattr(_silence, "unread", lambda sock: 0)
+    left, right = unix_pair()
+    with left, right:
+        assert Silence(FakeClock()).of(Connection(right, greeted=5, spoken=3)) is silent
 
 
 def test_who_is_silent_where_the_system_tells_nothing() -> None:

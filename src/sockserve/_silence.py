@@ -30,6 +30,11 @@ class Waiting(Protocol):
         """How many bytes had come when it was ready for the first request; below 0: it is not."""
         ...
 
+    @property
+    def spoken(self) -> int:
+        """How many segments had been sent by then."""
+        ...
+
 
 @attrs.define(eq=False)
 class Silence:
@@ -58,7 +63,7 @@ class Silence:
         told = traffic_of(request)
         if told is None:
             return self._is_quiet(job, request)
-        return _has_been_answered(told, job.greeted) and not unread(request)
+        return _has_been_answered(told, job) and not unread(request)
 
     def _is_quiet(self, job: Waiting, request: socket.socket) -> bool:
         if unread(request) != 0:
@@ -72,14 +77,18 @@ class Silence:
         self._quiet.pop(job, None)
 
 
-def _has_been_answered(told: Traffic, greeted: int) -> bool:
+def _has_been_answered(told: Traffic, job: Waiting) -> bool:
     """
     Whether the server has spoken last. One whom nobody has asked anything is left the time to be.
 
-    What has come and what has gone in one of the kernel's ticks are of one age, whichever was first.
+    What has come and what has gone in one of the kernel's ticks are of one age, whichever was first. And a client
+    may say its first word with the last of its handshake: then the server's last, its tickets (RFC 8446, 4.6.1),
+    is younger, and no answer.
     """
-    if told.received <= greeted:
+    if told.received <= job.greeted:
         return told.since_received >= NEW
+    if job.spoken and told.segments <= job.spoken:
+        return False
     if not told.answered or told.since_sent > told.since_received:
         return False
     return told.since_sent < told.since_received or told.since_received >= QUIET

@@ -32,6 +32,7 @@ class Traffic:
         since_received: The age of the last bytes that came; without any, of the connection.
         since_sent: The age of the last bytes that were sent.
         since_acknowledged: The age of the peer's last sign of life. It may have taken nothing by it.
+        segments: With data, that were sent.
     """
 
     received: int
@@ -41,6 +42,7 @@ class Traffic:
     since_received: float
     since_sent: float
     since_acknowledged: float
+    segments: int = 0
 
 
 def traffic_of(sock: socket.socket) -> Traffic | None:
@@ -62,6 +64,7 @@ def traffic_of(sock: socket.socket) -> Traffic | None:
         since_received=found[_LAST_RECEIVED] / 1000,
         since_sent=found[_LAST_SENT] / 1000,
         since_acknowledged=found[_LAST_ACK] / 1000,
+        segments=found[_SEGMENTS_SENT],
     )
 
 
@@ -79,10 +82,10 @@ def has_traffic(sock: socket.socket, kind: tuple[int, int, int]) -> bool:
     return told
 
 
-def taken(sock: socket.socket) -> int:
-    """Say how many bytes have come and were read, over TCP; 0 where the system does not tell."""
+def taken(sock: socket.socket) -> tuple[int, int]:
+    """Say how many bytes have come and were read, and how many segments were sent; 0 where nothing tells."""
     told = traffic_of(sock)
-    return 0 if told is None else told.received - (unread(sock) or 0)
+    return (0, 0) if told is None else (told.received - (unread(sock) or 0), told.segments)
 
 
 def unread(sock: socket.socket) -> int | None:

@@ -110,6 +110,11 @@ class Arrival(Generic[R_co, A_co]):
         """
         return -1 if self.openings else 0
 
+    @property
+    def spoken(self) -> int:
+        """How many segments had been sent by then: the server's part of a TLS handshake is no answer."""
+        return 0
+
     def greet(self) -> None:
         """Take note that it is ready for a request, and of what has come until now."""
 

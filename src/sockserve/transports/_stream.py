@@ -83,8 +83,15 @@ class StreamArrival(Arrival[socket.socket, A]):
     @override
     def greeted(self) -> int:
         """See `Arrival.greeted`."""
-        found: int | None = getattr(self, "_greeted", None)
-        return super().greeted if found is None else found
+        found: tuple[int, int] | None = getattr(self, "_greeted", None)
+        return super().greeted if found is None else found[0]
+
+    @property
+    @override
+    def spoken(self) -> int:
+        """See `Arrival.spoken`."""
+        found: tuple[int, int] | None = getattr(self, "_greeted", None)
+        return super().spoken if found is None else found[1]
 
     @override
     def greet(self) -> None:
