@@ -236,11 +236,11 @@ def test_a_stop_ends_a_batch() -> None:
 
 
 def test_what_another_thread_asks_for_comes_before_a_flood() -> None:
-    """Whether it has asked before the batch, while the loop waited, or in the midst of it."""
+    """Whether it has asked before the batch, or in the midst of it."""
     bench = Bench()
     bench.listener.queue = list(range(10))
 
-    def ask(*_: object) -> None:
+    def ask() -> None:
         thread = threading.Thread(
             target=lambda: bench.loop.call_soon_threadsafe(lambda: bench.admitted.append("asked"))
         )

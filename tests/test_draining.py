@@ -249,14 +249,13 @@ class Connection:
     """A connection, as far as it matters here."""
 
     request: object
-    greeted: int = 0
-    spoken: int = 0
+    greeted: tuple[int, int] | None = (0, 0)
 
 
 def _told(**what: Any) -> Traffic:
     known = Traffic(
         received=10,
-        answered=True,
+        segments=1,
         acknowledged=0,
         stalled=False,
         since_received=2.0,
@@ -273,9 +272,9 @@ def _told(**what: Any) -> Traffic:
         (_told(), 0, 1, False),
         (_told(), 0, None, True),
         (_told(since_sent=3.0), 0, 0, False),
-        (_told(answered=False), 0, 0, False),
+        (_told(segments=0), 0, 0, False),
         (_told(), 10, 0, False),
-        (_told(), -1, 0, False),
+        (_told(), None, 0, False),
         (_told(since_received=NEW), 10, 0, True),
         (_told(received=0, since_received=NEW - 0.1), 0, 0, False),
         (_told(received=0, since_received=NEW), 0, 0, True),
@@ -284,14 +283,14 @@ def _told(**what: Any) -> Traffic:
     ],
 )
 def test_who_is_silent_over_tcp(
-    told: Traffic, greeted: int, unread: int | None, silent: bool, monkeypatch: pytest.MonkeyPatch
+    told: Traffic, greeted: int | None, unread: int | None, silent: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who was answered last, or has said nothing for long since it came."""
     monkeypatch.setattr(_silence, "traffic_of", lambda sock: told)
     monkeypatch.setattr(_silence, "unread", lambda sock: unread)
     left, right = unix_pair()
     with left, right:
-        assert Silence(FakeClock()).of(Connection(right, greeted)) is silent
+        assert Silence(FakeClock()).of(Connection(right, None if greeted is None else (greeted, 0))) is silent
 
 
 @pytest.mark.parametrize(("segments", "silent"), [(3, False), (4, True)])
@@ -301,7 +300,7 @@ def test_the_end_of_a_handshake_is_no_answer(segments: int, silent: bool, monkey
     monkeypatch.setattr(_silence, "unread", lambda sock: 0)
     left, right = unix_pair()
     with left, right:
-        assert Silence(FakeClock()).of(Connection(right, greeted=5, spoken=3)) is silent
+        assert Silence(FakeClock()).of(Connection(right, (5, 3))) is silent
 
 
 def test_who_is_silent_where_the_system_tells_nothing() -> None:

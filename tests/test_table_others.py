@@ -117,7 +117,7 @@ def test_a_thread_of_a_handler_waits_for_itself(bench: Bench) -> None:
 
 
 def _secured(context: ssl.SSLContext) -> None:
-    """Shake hands in the thread that calls, with a peer in another process or thread that is no table either."""
+    """Begin a handshake in the thread that calls, with a peer that does not speak TLS."""
     ours, theirs = tcp_pair()
     with ours, theirs, secure(ours, context) as sock:
         theirs.sendall(b"no handshake")
@@ -132,7 +132,6 @@ _ACTS: dict[str, Callable[[socket.socket, CooperativeSocket], object]] = {
     "waits for an event": lambda plain, parks: TableEvent().wait(0.0),
     "cooperates": lambda plain, parks: cooperative(plain),
     "reads what a row waits for": lambda plain, parks: parks.recv(1),
-    "writes its share": lambda plain, parks: [parks.sendall(b"x") for _ in range(SHARE + 1)],
     "is secured": lambda plain, parks: _secured(server_context()),
 }
 

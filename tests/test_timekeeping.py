@@ -261,7 +261,7 @@ class TestTraffic:
             now = told["bench"].loop.time()
             return Traffic(
                 received=1,
-                answered=True,
+                segments=1,
                 acknowledged=told["acknowledged"],
                 stalled=told["stalled"],
                 since_received=now - told["received"],
@@ -512,14 +512,14 @@ def test_the_system_tells_of_a_tcp_connection() -> None:
     with client, server:
         new = traffic_of(server)
         assert new is not None
-        assert (new.received, new.answered, new.stalled) == (0, False, False)
+        assert (new.received, new.segments, new.stalled) == (0, 0, False)
         client.sendall(b"hello")
         server.recv(10)
         server.sendall(b"hi")
         client.recv(10)
         told = traffic_of(server)
         assert told is not None
-        assert (told.received, told.answered) == (5, True)
+        assert (told.received, told.segments) == (5, 1)
         assert max(told.since_received, told.since_sent) < FAILSAFE
         server.settimeout(0.01)
         with contextlib.suppress(TimeoutError):

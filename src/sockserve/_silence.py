@@ -26,13 +26,8 @@ class Waiting(Protocol):
         ...
 
     @property
-    def greeted(self) -> int:
-        """How many bytes had come when it was ready for the first request; below 0: it is not."""
-        ...
-
-    @property
-    def spoken(self) -> int:
-        """How many segments had been sent by then."""
+    def greeted(self) -> tuple[int, int] | None:
+        """Bytes that had come and segments that were sent when it was ready for a request; None: it is not."""
         ...
 
 
@@ -55,15 +50,15 @@ class Silence:
 
         Its handler may have part of a request that came with the one before: nobody else knows of that.
         """
-        request = job.request
-        if job.greeted < 0 or not isinstance(request, socket.socket):
+        request, greeted = job.request, job.greeted
+        if greeted is None or not isinstance(request, socket.socket):
             return False  # a handshake has a deadline of its own
         if isinstance(request, PulsedSocket) and not request.pulse[WAITS]:
             return False  # who does not read is at work
         told = traffic_of(request)
         if told is None:
             return self._is_quiet(job, request)
-        return _has_been_answered(told, job) and not unread(request)
+        return _has_been_answered(told, *greeted) and not unread(request)
 
     def _is_quiet(self, job: Waiting, request: socket.socket) -> bool:
         if unread(request) != 0:
@@ -77,18 +72,17 @@ class Silence:
         self._quiet.pop(job, None)
 
 
-def _has_been_answered(told: Traffic, job: Waiting) -> bool:
+def _has_been_answered(told: Traffic, received: int, segments: int) -> bool:
     """
-    Whether the server has spoken last. One whom nobody has asked anything is left the time to be.
+    Whether the server has spoken last, after the bytes *received* and the *segments* sent in a handshake. One whom
+    nobody has asked anything is left the time to be.
 
     What has come and what has gone in one of the kernel's ticks are of one age, whichever was first. And a client
     may say its first word with the last of its handshake: then the server's last, its tickets (RFC 8446, 4.6.1),
     is younger, and no answer.
     """
-    if told.received <= job.greeted:
+    if told.received <= received:
         return told.since_received >= NEW
-    if job.spoken and told.segments <= job.spoken:
-        return False
-    if not told.answered or told.since_sent > told.since_received:
+    if told.segments <= segments or told.since_sent > told.since_received:
         return False
     return told.since_sent < told.since_received or told.since_received >= QUIET

@@ -7,7 +7,7 @@ import sys
 
 import attrs
 
-__all__ = ("Traffic", "has_traffic", "taken", "traffic_of", "unread")
+__all__ = ("Traffic", "exchanged", "has_traffic", "traffic_of", "unread")
 
 #: The beginning of Linux's struct tcp_info (include/uapi/linux/tcp.h): 8 bytes, 24 numbers of 32 bits, 4 of 64,
 #: 6 of 32. Linux has had all of that since 4.6; what it had before, and what other systems have, does not fit.
@@ -26,23 +26,21 @@ class Traffic:
 
     Attributes:
         received: Bytes that have come.
-        answered: Whether anything was sent at all.
+        segments: With data, that were sent.
         acknowledged: Bytes that the peer's system has taken.
         stalled: Whether there are bytes that it has not taken yet.
         since_received: The age of the last bytes that came; without any, of the connection.
         since_sent: The age of the last bytes that were sent.
         since_acknowledged: The age of the peer's last sign of life. It may have taken nothing by it.
-        segments: With data, that were sent.
     """
 
     received: int
-    answered: bool
+    segments: int
     acknowledged: int
     stalled: bool
     since_received: float
     since_sent: float
     since_acknowledged: float
-    segments: int = 0
 
 
 def traffic_of(sock: socket.socket) -> Traffic | None:
@@ -58,13 +56,12 @@ def traffic_of(sock: socket.socket) -> Traffic | None:
     found = _INFO.unpack(info)
     return Traffic(
         received=found[_RECEIVED],
-        answered=found[_SEGMENTS_SENT] > 0,
+        segments=found[_SEGMENTS_SENT],
         acknowledged=found[_ACKED],
         stalled=found[_UNACKED] > 0 or found[_NOT_SENT] > 0,
         since_received=found[_LAST_RECEIVED] / 1000,
         since_sent=found[_LAST_SENT] / 1000,
         since_acknowledged=found[_LAST_ACK] / 1000,
-        segments=found[_SEGMENTS_SENT],
     )
 
 
@@ -82,7 +79,7 @@ def has_traffic(sock: socket.socket, kind: tuple[int, int, int]) -> bool:
     return told
 
 
-def taken(sock: socket.socket) -> tuple[int, int]:
+def exchanged(sock: socket.socket) -> tuple[int, int]:
     """Say how many bytes have come and were read, and how many segments were sent; 0 where nothing tells."""
     told = traffic_of(sock)
     return (0, 0) if told is None else (told.received - (unread(sock) or 0), told.segments)

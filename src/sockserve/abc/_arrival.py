@@ -102,18 +102,13 @@ class Arrival(Generic[R_co, A_co]):
         return bool(self.openings) and any(opening.names_client for opening in self.openings)
 
     @property
-    def greeted(self) -> int:
+    def greeted(self) -> tuple[int, int] | None:
         """
-        How many bytes had come when it was ready for its first request: those of a TLS handshake.
+        How many bytes had come, and segments with data were sent, when it was ready for its first request.
 
-        Below 0: it is not ready yet.
+        Those of a TLS handshake: neither a request nor an answer. None: it is not ready yet.
         """
-        return -1 if self.openings else 0
-
-    @property
-    def spoken(self) -> int:
-        """How many segments had been sent by then: the server's part of a TLS handshake is no answer."""
-        return 0
+        return None if self.openings else (0, 0)
 
     def greet(self) -> None:
         """Take note that it is ready for a request, and of what has come until now."""

@@ -103,8 +103,9 @@ class MessageHandler(Generic[AddressT]):
 
         Called while `respond` runs, by the same thread, it comes before the reply. Where a connection has a thread
         of its own, it waits until the system has taken the message. Under `SelectorStrategy` and
-        `ExecutorStrategy` it never waits: what the peer does not read is kept, up to 1 MiB. Over TLS, and behind
-        a proxy's header, it does there, too: only who sends, until ``deadlines.idle`` ends who does not read.
+        `ExecutorStrategy` it does not wait: what the peer does not read is kept, up to 1 MiB; from other threads
+        without a limit, as yet. Over TLS, and behind a proxy's header, it waits there, too, until
+        ``deadlines.idle`` ends who does not read, and holds the loop where a connection in clear sends to one.
         What an executor's worker sends goes with its reply.
 
         Returns:

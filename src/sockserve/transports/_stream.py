@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeGuard, TypeVar, cast
 import attrs
 
 from .._pulse import WatchedSocket, pulsed, watched
-from .._traffic import taken
+from .._traffic import exchanged
 from .._typing import override
 from ..abc import Arrival, Patience
 from ..addresses import RawAddress
@@ -81,22 +81,15 @@ class StreamArrival(Arrival[socket.socket, A]):
 
     @property
     @override
-    def greeted(self) -> int:
+    def greeted(self) -> tuple[int, int] | None:
         """See `Arrival.greeted`."""
         found: tuple[int, int] | None = getattr(self, "_greeted", None)
-        return super().greeted if found is None else found[0]
-
-    @property
-    @override
-    def spoken(self) -> int:
-        """See `Arrival.spoken`."""
-        found: tuple[int, int] | None = getattr(self, "_greeted", None)
-        return super().spoken if found is None else found[1]
+        return found or super().greeted
 
     @override
     def greet(self) -> None:
         """See `Arrival.greet`."""
-        self._greeted = taken(self.request)
+        self._greeted = exchanged(self.request)
 
     def _shut_again(self) -> None:
         """Who wanted an end of it while one object gave way to the other has spoken to the old one."""
