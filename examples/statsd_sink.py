@@ -111,7 +111,7 @@ class Sink:
     """
 
     interval: float
-    show: Callable[[str], object] = print
+    show: Callable[[str], object] = functools.partial(print, flush=True)  # a pipe has a reader
     clock: Callable[[], float] = time.time
     metrics: Metrics = attrs.field(factory=Metrics)
     lock: threading.Lock = attrs.field(factory=threading.Lock)
