@@ -111,7 +111,7 @@ class Sink:
     """
 
     interval: float
-    show: Callable[[str], object] = functools.partial(print, flush=True)  # a pipe has a reader
+    show: Callable[[str], object] = attrs.field(default=functools.partial(print, flush=True))  # pipes have readers
     clock: Callable[[], float] = time.time
     metrics: Metrics = attrs.field(factory=Metrics)
     lock: threading.Lock = attrs.field(factory=threading.Lock)

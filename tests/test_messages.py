@@ -23,7 +23,8 @@ from sockserve import (
 )
 from sockserve.abc import Conversation, Framing, Reply
 from sockserve.messages import MessageClient
-from sockserve.messages._conversation import GATHERED, Manner, MessageConversation
+from sockserve.messages._conversation import GATHERED, MessageConversation
+from sockserve.messages._manner import Manner
 from test_framing import Netstrings, cut
 
 
@@ -47,6 +48,9 @@ class Carrier:
 
     def end_input(self) -> None:
         self.ended += 1
+
+    def ends_alone(self, error: BaseException, /) -> bool:
+        return not isinstance(error, KeyboardInterrupt)
 
     def deliver(self, data: bytes) -> bool:
         self.delivered.append(data)
@@ -327,23 +331,39 @@ def test_receiving_before_all_was_returned_is_an_error() -> None:
         conversation.eof()
 
 
-@given(st.integers(0, 5), st.booleans())
-def test_what_was_answered_before_a_failure_is_returned_first(before: int, lazy: bool) -> None:
+@given(st.integers(0, 5), st.booleans(), st.sampled_from([LookupError("on purpose"), SystemExit("on purpose")]))
+def test_what_was_answered_before_a_failure_is_returned_first(
+    before: int, lazy: bool, error: BaseException
+) -> None:
     """The error comes when that has been sent."""
 
     def respond(self: Any, message: bytes) -> Reply:
         if message == b"bad":
-            raise LookupError("on purpose")
+            raise error
         return iter([message]) if lazy else message
 
     conversation, _ = conversing(answering(respond))
     pieces = []
-    with pytest.raises(LookupError, match="on purpose"):
+    with pytest.raises(type(error), match="on purpose"):
         for piece in [conversation.receive(b"good\n" * before + b"bad\nnever\n")]:
             pieces.append(piece)
             while conversation.pending:
                 pieces.append(conversation.more())
     assert b"".join(pieces) == b"good\n" * before
+    assert not conversation.pending
+
+
+def test_what_ends_more_than_the_connection_does_not_wait() -> None:
+    """For a peer to read what came before, which it may never do."""
+
+    def respond(self: Any, message: bytes) -> bytes:
+        if message == b"bad":
+            raise KeyboardInterrupt
+        return message
+
+    conversation, _ = conversing(answering(respond))
+    with pytest.raises(KeyboardInterrupt):
+        conversation.receive(b"good\nbad\n")
     assert not conversation.pending
 
 

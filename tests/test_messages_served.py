@@ -249,14 +249,15 @@ def test_a_peer_that_breaks_the_framing_is_cut_off(
         assert server.stats.failed == 0
 
 
+@pytest.mark.parametrize("error", [LookupError("on purpose"), SystemExit(3)])
 def test_a_handler_that_raises_ends_its_connection_alone(
-    kind: Kind, strategy: Strategy, folder: Path, recorder: Recorder
+    kind: Kind, strategy: Strategy, folder: Path, recorder: Recorder, error: BaseException
 ) -> None:
     """What it answered before is sent, the failure is reported, and it is disconnected."""
 
     def respond(self: Any, message: bytes) -> bytes:
         if message.startswith(b"bad"):
-            raise LookupError("on purpose")
+            raise error
         return message
 
     def disconnected(self: Any) -> None:
@@ -272,7 +273,7 @@ def test_a_handler_that_raises_ends_its_connection_alone(
             else:
                 client.send(b"bad")
             failure = recorder.wait_for(HandlerFailed)
-            assert failure["error"] == "LookupError('on purpose')"
+            assert failure["error"] == repr(error)
             assert failure["handler"].endswith(".Answering")
         assert kind.ask(server.address, folder, b"good\n") == [b"good\n"]
     assert "Noted" not in recorder.so_far() or kind.stream

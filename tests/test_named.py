@@ -201,6 +201,12 @@ def test_a_strategy_without_options_says_so() -> None:
         parts.make_strategy("sync", ["x=1"])
 
 
+def test_an_option_that_has_no_default_is_asked_for() -> None:
+    """Rather than the class called without it."""
+    with pytest.raises(OptionError, match="the strategy executor has to be given its option 'executor': say exec"):
+        parts.make_strategy("executor", ["outstanding=5"])
+
+
 #: Transports around others.
 WRAPPING = {"TlsTransport", "ProxyProtocolTransport"}
 

@@ -26,7 +26,6 @@ from sockserve import (
 )
 from sockserve._loop import pollers
 from sockserve._table.current import current_row
-from sockserve._table.driven import MOST_UNSENT
 from sockserve.events import Finished, HandlerFailed, HandlerSlow, PeerGone
 from table_kit import POLLERS
 
@@ -87,62 +86,6 @@ def test_all_run_in_the_thread_that_serves_without_a_stack_of_their_own() -> Non
             server.shutdown()
             thread.join()
             assert threads.pop() is thread
-
-
-class Pushing(MessageHandler):
-    """Is told of by the class attribute, so that others can send to it."""
-
-    framing = Chunks()
-    peers: dict[object, "Pushing"]
-
-    def connected(self) -> None:
-        self.peers[self.client_address] = self
-
-    def respond(self, message: bytes) -> bytes | None:
-        """Send what another connection is to get, until it takes no more; say how often it did."""
-        target = next(peer for peer in self.peers.values() if peer is not self)
-        return b"%d" % sum(1 for _ in itertools.takewhile(target.send, itertools.repeat(message, 10_000)))
-
-
-@pytest.mark.parametrize("from_thread", [False, True], ids=["row", "thread"])
-def test_what_a_peer_does_not_read_is_kept_up_to_a_bound(from_thread: bool) -> None:
-    """And no further; nobody waits, and what was taken arrives when the peer reads after all."""
-    piece = bytes(10_000 if from_thread else 1000)  # which is read at once
-    handler: Any = type("Here", (Pushing,), {"peers": {}})
-    with _made(handler).running() as server, _client(server) as deaf:
-        _until(lambda: len(handler.peers) == 1)
-        target = handler.peers[deaf.getsockname()]
-
-        def full() -> bool:
-            (row,) = [row for row in server.rows() if row.client_address == deaf.getsockname()]
-            return (row.state, row.waiting_for) == ("WRITING", "writable")
-
-        taken = 0
-        if from_thread:
-            # What the loop has not got yet is bounded, too: not each refusal means that the peer does not read.
-            while (sent := target.send(piece)) or not full():
-                taken += sent
-        else:
-            with _client(server) as other:
-                other.sendall(piece)
-                taken = int(other.recv(100))
-        assert full()
-        assert taken < 10_000
-        assert len(receive(deaf, taken * len(piece))) == taken * len(piece)
-        _until(lambda: {row.state for row in server.rows()} <= {"READING"})
-        assert target.send(b"more")
-        assert receive(deaf, 4) == b"more"
-
-
-def test_the_bound_counts_what_waits() -> None:
-    """The next message is refused once one more would be too much, and taken where it fits."""
-    handler: Any = type("Here", (Pushing,), {"peers": {}})
-    with _made(handler).running() as server, _client(server) as deaf:
-        _until(lambda: len(handler.peers) == 1)
-        target = handler.peers[deaf.getsockname()]
-        assert not target.send(bytes(MOST_UNSENT + 1))
-        assert target.send(bytes(MOST_UNSENT))
-        assert len(receive(deaf, MOST_UNSENT)) == MOST_UNSENT
 
 
 def test_endless_input_and_endless_replies_starve_nobody() -> None:

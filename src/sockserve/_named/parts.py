@@ -129,6 +129,9 @@ def _make(part: object, what: str, texts: Mapping[str, str]) -> object:
     values = {name: read_option(known[name], text) for name, text in own.items()}
     for head, rest_of in inner.items():
         values[head] = _refined(known[head], own.get(head), what, rest_of)
+    for name, option in known.items():
+        if name not in values and option.default is attrs.NOTHING:
+            raise OptionError(f"{what} has to be given its option {name!r}: say {name}=..., too")
     return part(**values)
 
 

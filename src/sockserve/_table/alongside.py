@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVarTuple
 
-from ..abc import Keeper, Reply
+from .._typing import override
+from .beside import SideJob
 from .current import current_row
 from .locks import Event
 
@@ -48,17 +49,14 @@ def alongside(function: Callable[[*Arguments], object], /, *arguments: *Argument
         raise job.error
 
 
-class _Beside:
-    """Implements `sockserve.abc.Job` by a function: there is no request, and nobody to say goodbye to."""
-
-    stream = False
-    request: object = None
+class _Beside(SideJob):
+    """One whose end is waited for, and which sees the context variables of who made it."""
 
     def __init__(self, function: Callable[[], object], client_address: object) -> None:
         context = contextvars.copy_context()
-        self.client_address = client_address
+        super().__init__(lambda: context.run(function), client_address)
         self.error: BaseException | None = None
-        self._call: Callable[[], object] | None = lambda: context.run(function)
+        self._given_up = False
         self._ended = Event()
 
     def wait(self) -> None:
@@ -66,41 +64,16 @@ class _Beside:
         try:
             self._ended.wait()
         finally:
-            self._call = None
+            self._given_up = True
 
+    @override
     def run(self) -> bool:
         """Call the function; what it raises is for who waits."""
-        call, self._call = self._call, None
         try:
-            if call is not None:
-                call()
+            if not self._given_up:
+                super().run()
         except BaseException as error:  # noqa: BLE001 - raised where the block ends
             self.error = error
         finally:
             self._ended.set()
         return self.error is None
-
-    def replace(self, request: object, /) -> None:
-        """Nothing: there is no request."""
-
-    def respond_by(self, respond: Callable[[object, bytes], Reply], /) -> None:
-        """No effect: there are no messages."""
-
-    def conversation(self) -> None:
-        """None: there is nobody to speak with."""
-
-    def conclude(self, error: BaseException | None, /) -> bool:
-        """Never called: there is no conversation."""
-        raise NotImplementedError
-
-    def disown(self, keeper: Keeper, /) -> None:
-        """Nothing: there is no request."""
-
-    def settle(self, *, ok: bool) -> None:
-        """Nothing: it is not counted."""
-
-    def end_input(self) -> None:
-        """Nothing: there is no request."""
-
-    def abort(self) -> None:
-        """Nothing: there is no request."""

@@ -67,8 +67,8 @@ class DrivenRow:
         self.conversation = conversation
         #: What the peer has not taken yet. While there is any, nothing is read.
         self.output: bytearray | None = None
-        #: Bytes that other threads have to send, and that have not come here yet.
-        self.mailed = 0
+        #: What other threads have to send, and what has not come here yet. Under the lock of `home`.
+        self.mailed: bytearray | None = None
         #: How much to read at a time.
         self.size = LITTLE
         #: READ or WRITE, as the loop knows it; 0: it does not watch.
@@ -124,9 +124,8 @@ class DrivenRow:
         try:
             self.conversation.connect(self.deliver)
         except BaseException as error:  # noqa: BLE001 - reported, or raised again
-            self.end(error)
-        else:
-            self.advance()
+            self.failure = error  # after what it has sent before
+        self.advance()
 
     def look(self) -> None:
         """Be watched for what there is to do."""
@@ -151,6 +150,7 @@ class DrivenRow:
             return
         with self.home.lock:
             self.ended = True
+            self.mailed = None
         self.home.rows.pop(self.job, None)
         if self.watched:
             self.table.loop.unwatch(self.fd)
@@ -170,7 +170,7 @@ class DrivenRow:
 
     # Sending.
 
-    def put(self, data: bytes) -> bool:
+    def put(self, data: bytes | bytearray) -> bool:
         """Send *data*, or keep what the peer does not take; whether it has not gone."""
         if self.output is not None:
             self.output += data
@@ -231,26 +231,34 @@ class DrivenRow:
         """Send *data*, from any thread; whether it was taken."""
         if threading.get_ident() != self.table.thread:
             return self._mail(data)
-        if self.ended or (self.output is not None and len(self.output) + len(data) > MOST_UNSENT):
-            return False
-        if not self.put(data):
+        if self.ended or not self._has_room(len(data)) or not self.put(data):
             return False
         self.moved = self.table.clock()
         self.look()
         return True
 
+    def _has_room(self, size: int) -> bool:
+        """Whether so many bytes may wait besides what does. Where nothing does, a message may be of any length."""
+        unsent = len(self.mailed or b"") + len(self.output or b"")
+        return not unsent or unsent + size <= MOST_UNSENT
+
     def _mail(self, data: bytes) -> bool:
         with self.home.lock:
-            if self.ended or self.mailed + len(data) > MOST_UNSENT:
+            if self.ended or not self._has_room(len(data)):
                 return False
-            self.mailed += len(data)
-        self.table.loop.call_soon_threadsafe(lambda: self._arrive(data))
+            first = self.mailed is None
+            self.mailed = self.mailed or bytearray()
+            self.mailed += data
+        if first:
+            self.table.loop.call_soon_threadsafe(self._arrive)
         return True
 
-    def _arrive(self, data: bytes) -> None:
+    def _arrive(self) -> None:
+        """Send what other threads have left here. Called by the loop."""
         with self.home.lock:
-            self.mailed -= len(data)
-        if not self.ended:
-            self.put(data)
-            self.moved = self.table.clock()
-            self.advance()
+            mailed, self.mailed = self.mailed, None
+            if mailed is None:
+                return  # it has ended
+            self.put(mailed)  # while nobody else looks at how much waits
+        self.moved = self.table.clock()
+        self.advance()

@@ -22,7 +22,17 @@ from ..abc import Job
 from .current import found_by, here, in_thread_of_rows
 from .rows import Row, Table, Verdict
 
-__all__ = ("Fibre", "Fibres", "current_fibre", "fibre_row", "frame_of", "leave_child", "run_here", "start_beside")
+__all__ = (
+    "Fibre",
+    "Fibres",
+    "current_fibre",
+    "fibre_row",
+    "fibres_here",
+    "frame_of",
+    "leave_child",
+    "run_here",
+    "start_beside",
+)
 
 #: Fibres that are kept for the next request, at most: 16 KB of address space each, and what was touched of it.
 MOST_IDLE = 128
@@ -176,11 +186,16 @@ class Fibres:
             self.table.thread = None
 
 
-def start_beside(job: Job) -> None:
-    """Begin with *job* in the table of the row that calls, after the loop's next look at its descriptors."""
+def fibres_here() -> Fibres:
+    """Give the fibres of the row that calls."""
     fibre = getcurrent()
     assert isinstance(fibre, Fibre)
-    fibres = fibre.fibres
+    return fibre.fibres
+
+
+def start_beside(job: Job) -> None:
+    """Begin with *job* in the table of the row that calls, after the loop's next look at its descriptors."""
+    fibres = fibres_here()
     fibres.table.loop.call_soon(lambda: fibres.start(job))
 
 

@@ -226,6 +226,13 @@ class Table:
         for _ in range(len(queue)):
             self.run(queue.popleft(), _TURN)
 
+    def call(self, callback: Callable[[], object]) -> None:
+        """Let the loop call *callback*, from whatever thread or row."""
+        if threading.get_ident() == self.thread:
+            self.loop.call_soon(callback)
+        else:
+            self.loop.call_soon_threadsafe(callback)
+
     def wake(self, row: Row) -> None:
         """Let a row go on that waits, from whatever thread or row."""
         if self.foreign:

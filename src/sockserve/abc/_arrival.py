@@ -186,7 +186,7 @@ class Arrival(Generic[R_co, A_co]):
             serving.answer(request, self.client_address, serving.server)
             ok = True
         except (Exception, SystemExit) as error:
-            if not self._ends_alone(error):
+            if not self.ends_alone(error):
                 raise
             ok = self._explain(error)
         finally:
@@ -217,7 +217,7 @@ class Arrival(Generic[R_co, A_co]):
         ok = error is None
         try:
             if error is not None:
-                if not self._ends_alone(error):
+                if not self.ends_alone(error):
                     raise error
                 ok = self._explain(error)
         finally:
@@ -228,7 +228,7 @@ class Arrival(Generic[R_co, A_co]):
         """Let the observer know what the peer of a conversation did wrong."""
         self.serving.message_error(self, error)
 
-    def _ends_alone(self, error: BaseException) -> bool:
+    def ends_alone(self, error: BaseException) -> bool:
         """Whether *error* is for this request alone: SystemExit is not, in a process that the handler forked."""
         return isinstance(error, Exception) or (isinstance(error, SystemExit) and os.getpid() == self.serving.pid)
 

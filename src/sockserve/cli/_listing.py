@@ -46,6 +46,8 @@ def _wrapped(text: str, indent: int) -> list[str]:
 
 
 def _default(option: Option) -> str:
-    if option.default is attrs.NOTHING or isinstance(option.default, attrs.Factory):  # type: ignore[arg-type]
+    if option.default is attrs.NOTHING:
+        return ", which has to be given"
+    if isinstance(option.default, attrs.Factory):  # type: ignore[arg-type]
         return ""
     return f" = {str(option.default).lower()}"

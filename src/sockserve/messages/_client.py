@@ -6,8 +6,9 @@ from typing import Any, Self, TypeAlias
 
 from ..addresses import InetAddress
 from ..errors import MessageError, ServerStateError
-from ._conversation import Manner, MessageConversation
+from ._conversation import MessageConversation
 from ._handler import MessageHandler
+from ._manner import Manner
 
 __all__ = ("MessageClient",)
 
@@ -85,7 +86,7 @@ class MessageClient:
         try:
             self._arrived.append(self._conversation.receive(data))
             yield from self._rest()
-        except Exception:
+        except (Exception, SystemExit):
             self.disconnect()
             raise
 
@@ -121,6 +122,10 @@ class MessageClient:
 
     def end_input(self) -> None:
         """There is no input that anybody waits for."""
+
+    def ends_alone(self, error: BaseException, /) -> bool:
+        """As beneath a server."""
+        return isinstance(error, Exception | SystemExit)
 
     def _rest(self) -> Iterator[bytes]:
         conversation = self._conversation

@@ -1,18 +1,16 @@
 """A handler on one connection, without the connection: bytes in, bytes out."""
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
-import attrs
-
-from ..abc import BulkFraming, Decoder, Framing, Reply
+from ..abc import Reply
 from ..errors import MessageError
-from ..framing import Chunks
 from ._handler import MessageHandler
+from ._manner import Manner
 from ._replies import as_message, as_messages, is_lazy
 
-__all__ = ("Carrier", "Manner", "MessageConversation")
+__all__ = ("Carrier", "MessageConversation")
 
 #: Bytes of replies that are gathered before they are returned to be sent: as much as is read at a time.
 GATHERED = 64 * 1024
@@ -35,31 +33,9 @@ class Carrier(Protocol):
         """Let who waits for input see its end. Any thread; never raises."""
         ...
 
-
-@attrs.frozen
-class Manner:
-    """
-    What all conversations of one framing share, found out once.
-
-    Args:
-        decoder: Makes a decoder; None where pieces are messages.
-        encode: None where a reply is sent as it is.
-        encode_all: The same for several.
-    """
-
-    decoder: Callable[[], Decoder] | None
-    encode: Callable[[bytes], bytes] | None
-    encode_all: Callable[[Sequence[bytes]], bytes]
-
-    @classmethod
-    def of(cls, framing: Framing) -> "Manner":
-        """Find it out."""
-        if type(framing) is Chunks:  # of a subclass who knows
-            return cls(None, None, framing.encode_all)
-        if isinstance(framing, BulkFraming):
-            return cls(framing.decoder, framing.encode, framing.encode_all)
-        encode = framing.encode
-        return cls(framing.decoder, encode, lambda messages: b"".join(map(encode, messages)))
+    def ends_alone(self, error: BaseException, /) -> bool:
+        """Whether what the handler has raised ends this connection alone: then it can wait a little."""
+        ...
 
 
 class MessageConversation:
@@ -111,7 +87,7 @@ class MessageConversation:
         self._gathered: list[bytes] | None = None
         self._thread = 0
         #: Raised when what came before it has been sent.
-        self._error: Exception | None = None
+        self._error: Exception | SystemExit | None = None
         #: Whether no further message is to be answered; and the reply at hand is not to go on either.
         self.stopped = False
         self._cut = False
@@ -206,8 +182,10 @@ class MessageConversation:
             return False
         gathered = self._gathered
         if gathered and threading.get_ident() == self._thread:
-            data = self._encode_all(gathered) + data  # what was answered before comes before
+            if not deliver(self._encode_all(gathered) + data):  # what was answered before comes before
+                return False
             gathered.clear()
+            return True
         return deliver(data)
 
     def close(self) -> None:
@@ -224,9 +202,9 @@ class MessageConversation:
         self._gathered = gathered
         try:
             self.pending = self._gather(gathered)
-        except Exception as error:
-            self.pending = bool(gathered)
-            if not gathered:
+        except (Exception, SystemExit) as error:
+            self.pending = bool(gathered) and self._carrier.ends_alone(error)
+            if not self.pending:
                 raise
             self._error = error
         finally:

@@ -1,21 +1,21 @@
 """Running a handler of messages as any other: its thread reads, answers and writes until all is over."""
 
+import contextlib
 import functools
 import socket
-import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import Any, TypeAlias, cast
 
 import attrs
 
 from .._table.current import current_row
-from .._table.locks import Lock
 from ..abc import Conversation, DatagramRequest, Reply
 from ..abc._arrival import AnyArrival, current_job
 from ..handlers import send_reply
-from ._conversation import Carrier, Manner, MessageConversation
+from ._conversation import Carrier, MessageConversation
 from ._handler import MessageHandler, message_class
+from ._manner import Manner
+from ._outlet import Outlet, ThreadOutlet
 from ._replies import as_message, as_messages
 
 __all__ = ("CHUNK", "Messages", "answer_request", "drive")
@@ -91,73 +91,44 @@ def _answer_datagram(
             send_reply(sock, as_message(handler, item, "respond() gave, among others,"), handler.client_address)
 
 
-class _Outlet:
-    """
-    The writing side of a connection, on which messages do not get in between each other.
+def _outlet(sock: socket.socket) -> Outlet:
+    if current_row() is None:
+        return ThreadOutlet(sock)
+    from ._row_outlet import RowOutlet  # noqa: PLC0415 - as the table that the row is in, which not all load
 
-    A lock is held while one is sent, for as long as the peer does not read.
-    """
-
-    __slots__ = ("_closed", "_lock", "_sock")
-
-    def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock
-        self._closed = False
-        # Of two rows of a table, which share a thread, one may wait for the other's message to be sent.
-        self._lock: AbstractContextManager[object] = threading.Lock() if current_row() is None else Lock()
-
-    def send(self, data: bytes) -> None:
-        """Send what the connection's own thread has to say."""
-        with self._lock:
-            self._sock.sendall(data)
-
-    def deliver(self, data: bytes) -> bool:
-        """Send from any thread; whether it was sent."""
-        with self._lock:
-            if self._closed:
-                return False
-            try:
-                self._sock.sendall(data)
-            except OSError:
-                # Part of it may have been sent: nothing can follow. The connection's own thread sees the end.
-                self._closed = True
-                _shut(self._sock)
-                return False
-            return True
-
-    def close(self) -> None:
-        """Let nobody send any more: the descriptor is about to be closed, and its number another's."""
-        with self._lock:
-            self._closed = True
-
-
-def _shut(sock: socket.socket) -> None:
-    try:
-        socket.socket.shutdown(sock, socket.SHUT_RDWR)
-    except OSError:
-        pass  # the peer has done so
+    return RowOutlet(sock)
 
 
 def drive(conversation: Conversation, sock: socket.socket) -> None:
     """
-    Read, answer and write, in this thread, until the conversation is over.
+    Read, answer and write, in this thread or row, until the conversation is over.
 
     What is sent waits for the peer to read: one that does not is not read from.
     """
-    outlet = _Outlet(sock)
-    conversation.connect(outlet.deliver)
+    outlet = _outlet(sock)
     try:
-        while not conversation.over:
-            data = sock.recv(CHUNK)
-            output = conversation.receive(data) if data else conversation.eof()
-            while True:
-                if output:
-                    outlet.send(output)
-                if not conversation.pending:
-                    break
-                output = conversation.more()
+        try:
+            _converse(conversation, sock, outlet)
+        except BaseException:
+            with contextlib.suppress(OSError):  # what has happened before is what is reported
+                outlet.finish()
+            raise
+        outlet.finish()
     finally:
         try:
             conversation.disconnect()
         finally:
             outlet.close()
+
+
+def _converse(conversation: Conversation, sock: socket.socket, outlet: Outlet) -> None:
+    conversation.connect(outlet.deliver)
+    while not conversation.over:
+        data = sock.recv(CHUNK)
+        output = conversation.receive(data) if data else conversation.eof()
+        while True:
+            if output:
+                outlet.send(output)
+            if not conversation.pending:
+                break
+            output = conversation.more()

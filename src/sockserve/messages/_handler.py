@@ -103,10 +103,8 @@ class MessageHandler(Generic[AddressT]):
 
         Called while `respond` runs, by the same thread, it comes before the reply. Where a connection has a thread
         of its own, it waits until the system has taken the message. Under `SelectorStrategy` and
-        `ExecutorStrategy` it does not wait: what the peer does not read is kept, up to 1 MiB; from other threads
-        without a limit, as yet. Over TLS, and behind a proxy's header, it waits there, too, until
-        ``deadlines.idle`` ends who does not read, and holds the loop where a connection in clear sends to one.
-        What an executor's worker sends goes with its reply.
+        `ExecutorStrategy` it does not wait: what the peer does not read is kept, up to 1 MiB, or one message that
+        is longer. What an executor's worker sends goes with its reply.
 
         Returns:
             Whether it was taken. If not, the peer has gone, or does not read. What a peer that has gone was still

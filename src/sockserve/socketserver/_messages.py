@@ -1,5 +1,6 @@
 """Handlers of messages under these servers, whose methods answer a request where the composed ones have a job."""
 
+import os
 import socket
 
 import attrs
@@ -8,8 +9,8 @@ from ..errors import IncompleteMessage, MessageError
 from ..events import MessageDropped, MessageRefused
 from ..messages import MessageHandler
 from ..messages._checks import check_messages
-from ..messages._conversation import Manner
 from ..messages._driving import answer_request
+from ..messages._manner import Manner
 from ..observers import log_events
 
 __all__ = ("answer_messages",)
@@ -35,6 +36,7 @@ class _Connection:
     """Implements what a conversation wants of its connection; these servers have no observer but the log."""
 
     handler: MessageHandler[object]
+    pid: int = attrs.field(factory=os.getpid)
 
     def report(self, error: MessageError, /) -> None:
         server, client = getattr(self.handler.server, "server_address", None), self.handler.client_address
@@ -49,3 +51,6 @@ class _Connection:
                 self.handler.request.shutdown(socket.SHUT_RD)
             except OSError:
                 pass  # it has ended meanwhile
+
+    def ends_alone(self, error: BaseException, /) -> bool:
+        return isinstance(error, Exception) or (isinstance(error, SystemExit) and os.getpid() == self.pid)

@@ -1,0 +1,293 @@
+"""What nobody asked for, sent to a peer that does not read: who says it does not wait, and there is a bound."""
+
+import contextlib
+import itertools
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import attrs
+import pytest
+
+import proxy_kit
+from kinds import receive
+from recorder import FAILSAFE, Recorder
+from sockserve import (
+    ExecutorStrategy,
+    Lines,
+    MessageHandler,
+    ProxyProtocolTransport,
+    SelectorStrategy,
+    Server,
+    TcpTransport,
+    TlsTransport,
+    serve,
+)
+from sockserve._loop import pollers
+from sockserve._table.driven import MOST_UNSENT
+from sockserve.abc import Strategy
+from sockserve.events import HandlerFailed
+from tls_kit import NAME, client_context, connect_raw, server_context
+
+assert sys.platform != "win32"  # the suite needs POSIX; see CONTRIBUTING.md
+
+#: Pieces that no two sockets hold: whoever has sent so many would go on for ever.
+ENDLESS = 500
+PIECE = b"x" * 99_999
+LENGTH = len(PIECE) + 1
+
+
+def _plain(server: Any) -> socket.socket:
+    return connect_raw(server.address)
+
+
+def _secure(server: Any) -> socket.socket:
+    return client_context().wrap_socket(connect_raw(server.address), server_hostname=NAME)
+
+
+def _proxied(server: Any) -> socket.socket:
+    sock = connect_raw(server.address)
+    sock.sendall(proxy_kit.line())
+    return sock
+
+
+@attrs.frozen
+class Way:
+    """How a connection begins."""
+
+    transport: Callable[[], Any]
+    client: Callable[[Any], socket.socket]
+
+
+def _tcp() -> TcpTransport:
+    return TcpTransport(("127.0.0.1", 0))
+
+
+WAYS = {
+    "clear": Way(_tcp, _plain),
+    "tls": Way(lambda: TlsTransport(_tcp(), server_context()), _secure),
+    "proxied": Way(lambda: ProxyProtocolTransport(_tcp(), ["127.0.0.0/8"]), _proxied),
+}
+
+
+@pytest.fixture(params=list(WAYS))
+def way(request: pytest.FixtureRequest) -> Way:
+    """Each way."""
+    return WAYS[request.param]
+
+
+@pytest.fixture(params=["selector", "selector-level", "executor"])
+def strategy(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Strategy]:
+    """Each strategy whose connections share a thread."""
+    with contextlib.ExitStack() as stack:
+        if request.param == "selector-level":
+            monkeypatch.setattr(pollers, "default_poller", pollers.SelectorsPoller)
+        if request.param == "executor":
+            yield ExecutorStrategy(stack.enter_context(ThreadPoolExecutor(2)))
+        else:
+            yield SelectorStrategy()
+
+
+class Listening(MessageHandler):
+    """Has its place in a list of its class, so that others can send to it."""
+
+    framing = Lines(max_length=MOST_UNSENT * 4)
+    all: "list[Listening]"
+    came: threading.Semaphore
+
+    def connected(self) -> None:
+        self.all.append(self)
+        self.came.release()
+
+    def respond(self, message: bytes) -> bytes:
+        return message
+
+
+@pytest.fixture
+def listening() -> Any:
+    return type("Fresh", (Listening,), {"all": [], "came": threading.Semaphore(0)})
+
+
+@contextlib.contextmanager
+def _deaf(way: Way, strategy: Strategy, handler: Any, **options: Any) -> Iterator[tuple[Any, socket.socket, Any]]:
+    """Serve, with a client that has said nothing and reads nothing: the server, the client and its handler."""
+    with Server(way.transport(), strategy, handler, observer=lambda event: None).running(**options) as server:
+        with way.client(server) as client:
+            assert handler.came.acquire(timeout=FAILSAFE)
+            yield server, client, handler.all[0]
+
+
+def _is_waited_for(server: Any) -> bool:
+    """Whether the client, the only one, has been sent what it does not take."""
+    return any((row.state, row.waiting_for) == ("WRITING", "writable") for row in server.rows())
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    """Ask until it is so: the loop is in another thread, and about to get there."""
+    patience = threading.Event()
+    for _ in range(int(FAILSAFE / 0.001)):
+        if condition():
+            return
+        patience.wait(0.001)
+    raise AssertionError("it has not become so")
+
+
+def test_what_other_threads_send_is_kept_up_to_a_bound(way: Way, strategy: Strategy, listening: Any) -> None:
+    """And no further; nobody waits, and what was taken arrives when the peer reads after all."""
+    with _deaf(way, strategy, listening) as (server, client, handler):
+        taken = 0
+        # What the loop has not got yet is bounded, too: not each refusal means that the peer does not read.
+        while (sent := handler.send(PIECE)) or not _is_waited_for(server):
+            taken += sent
+            assert taken < ENDLESS
+        assert len(receive(client, taken * LENGTH)) == taken * LENGTH
+        _until(lambda: not _is_waited_for(server))
+        assert handler.send(b"more")
+        assert receive(client, 5) == b"more\n"
+
+
+@pytest.mark.parametrize("beside", [False, True], ids=["row", "loop"])
+def test_what_the_loop_sends_is_kept_up_to_a_bound(
+    beside: bool, way: Way, strategy: Strategy, listening: Any
+) -> None:
+    """By a row like the peer's own, or by a plain one, that of another server, which is the loop: none waits."""
+    taken: list[int] = []
+
+    def connected(self: MessageHandler) -> None:
+        target = listening.all[0]
+        taken.append(sum(1 for _ in itertools.takewhile(target.send, itertools.repeat(PIECE, ENDLESS))))
+
+    class Pushing(listening):  # type: ignore[misc]
+        def connected(self) -> None:
+            super().connected()
+            if len(self.all) == 2:
+                connected(self)
+
+    quiet: dict[str, Any] = {"observer": lambda event: None}
+    server = Server(way.transport(), strategy, Pushing, **quiet)
+    other = Server(_tcp(), strategy, Pushing, **quiet)
+    with server, other:
+        thread = threading.Thread(target=serve, args=(server, other))
+        thread.start()
+        with way.client(server) as client:
+            assert listening.came.acquire(timeout=FAILSAFE)
+            with _plain(other) if beside else way.client(server) as pushing:
+                pushing.sendall(b"hello\n")
+                assert receive(pushing, 6) == b"hello\n"
+                assert 0 < taken[0] < ENDLESS
+                assert len(receive(client, taken[0] * LENGTH)) == taken[0] * LENGTH
+        server.shutdown()
+        other.shutdown()
+        thread.join()
+
+
+def test_a_message_that_is_longer_than_the_bound_is_taken_alone(
+    way: Way, strategy: Strategy, listening: Any
+) -> None:
+    """Of any length where nothing waits, as under other strategies; none beside it."""
+    long = b"y" * (MOST_UNSENT * 8)
+    with _deaf(way, strategy, listening) as (server, client, handler):
+        assert handler.send(long)
+        _until(lambda: _is_waited_for(server))
+        assert not handler.send(long)
+        assert receive(client, len(long) + 1) == long + b"\n"
+
+
+def test_what_a_handler_sends_comes_before_its_reply(way: Way, strategy: Strategy, listening: Any) -> None:
+    """And after the reply before that, whether the message came with others or alone."""
+
+    class Counting(listening):  # type: ignore[misc]
+        def connected(self) -> None:
+            self.send(b"welcome")
+
+        def respond(self, message: bytes) -> bytes:
+            self.send(b"for " + message)
+            return message
+
+    with Server(way.transport(), strategy, Counting, observer=lambda event: None).running() as server:
+        with way.client(server) as client, client.makefile("rb") as lines:
+            assert next(lines) == b"welcome\n"
+            for _ in range(2):
+                client.sendall(b"1\n2\n3\n")
+                expected = b"".join(b"for %d\n%d\n" % (number, number) for number in (1, 2, 3))
+                assert lines.read(len(expected)) == expected
+
+
+def test_replies_arrive_although_what_is_sent_between_them_is_refused(
+    way: Way, strategy: Strategy, listening: Any
+) -> None:
+    """In their order: those before it, too, that were to go out together with it."""
+
+    class Filling(listening):  # type: ignore[misc]
+        def respond(self, message: bytes) -> bytes:
+            if message == b"fill":
+                for _ in itertools.takewhile(self.send, itertools.repeat(PIECE, 100)):
+                    pass
+            return message
+
+    with _deaf(way, strategy, Filling) as (_, client, _), client.makefile("rb") as lines:
+        said = b"1 fill 2 fill 3 fill 4".split()
+        client.sendall(b"\n".join(said) + b"\n")
+        heard = (line.rstrip() for line in lines if len(line) < LENGTH)
+        assert list(itertools.islice(heard, len(said))) == said
+
+
+@pytest.mark.parametrize("where", ["connected", "respond"])
+def test_what_was_sent_before_an_error_arrives(
+    where: str, way: Way, strategy: Strategy, listening: Any, recorder: Recorder
+) -> None:
+    """Although the peer reads it later."""
+    long = b"z" * (MOST_UNSENT * 8)
+    error = ValueError("by intent")
+
+    class Failing(listening):  # type: ignore[misc]
+        def connected(self) -> None:
+            super().connected()
+            if where == "connected":
+                self.send(long)
+                raise error
+
+        def respond(self, message: bytes) -> bytes:
+            self.send(long)
+            raise error
+
+    with Server(way.transport(), strategy, Failing, observer=recorder).running() as server:
+        with way.client(server) as client:
+            if where == "respond":
+                client.sendall(b"x\n")
+            _until(lambda: _is_waited_for(server))
+            assert receive(client, len(long) + 1) == long + b"\n"
+            assert client.recv(1) == b""
+            assert recorder.wait_for(HandlerFailed)["error"] == repr(error)
+
+
+def test_a_connection_that_is_closed_has_sent_it_before(way: Way, strategy: Strategy, listening: Any) -> None:
+    """By its handler, from another thread; what comes after that is not taken."""
+    long = b"v" * (MOST_UNSENT * 8)
+    with _deaf(way, strategy, listening) as (server, client, handler):
+        assert handler.send(long)
+        _until(lambda: _is_waited_for(server))
+        handler.close()
+        assert receive(client, len(long) + 1) == long + b"\n"
+        assert client.recv(1) == b""
+        assert not handler.send(b"late")
+
+
+def test_a_server_that_stops_with_a_grace_waits_for_who_reads_late(
+    way: Way, strategy: Strategy, listening: Any
+) -> None:
+    """A connection with something still to be sent is not silent."""
+    long = b"w" * (MOST_UNSENT * 8)
+    with _deaf(way, strategy, listening) as (server, client, handler):
+        client.sendall(b"x\n")
+        assert receive(client, 2) == b"x\n"
+        assert handler.send(long)
+        _until(lambda: _is_waited_for(server))
+        stopping = threading.Thread(target=server.shutdown, args=(FAILSAFE,))
+        stopping.start()
+        assert receive(client, len(long) + 1) == long + b"\n"
+        assert client.recv(1) == b""
+        stopping.join()
