@@ -111,10 +111,14 @@ def listening() -> Any:
     return type("Fresh", (Listening,), {"all": [], "came": threading.Semaphore(0)})
 
 
+def _made(transport: Any, strategy: Strategy, handler: Any, observer: Any = lambda event: None) -> Any:
+    return Server(transport, strategy, handler, observer=observer)
+
+
 @contextlib.contextmanager
-def _deaf(way: Way, strategy: Strategy, handler: Any, **options: Any) -> Iterator[tuple[Any, socket.socket, Any]]:
+def _deaf(way: Way, strategy: Strategy, handler: Any) -> Iterator[tuple[Any, socket.socket, Any]]:
     """Serve, with a client that has said nothing and reads nothing: the server, the client and its handler."""
-    with Server(way.transport(), strategy, handler, observer=lambda event: None).running(**options) as server:
+    with _made(way.transport(), strategy, handler).running() as server:
         with way.client(server) as client:
             assert handler.came.acquire(timeout=FAILSAFE)
             yield server, client, handler.all[0]
@@ -166,9 +170,8 @@ def test_what_the_loop_sends_is_kept_up_to_a_bound(
             if len(self.all) == 2:
                 connected(self)
 
-    quiet: dict[str, Any] = {"observer": lambda event: None}
-    server = Server(way.transport(), strategy, Pushing, **quiet)
-    other = Server(_tcp(), strategy, Pushing, **quiet)
+    server = _made(way.transport(), strategy, Pushing)
+    other = _made(_tcp(), strategy, Pushing)
     with server, other:
         thread = threading.Thread(target=serve, args=(server, other))
         thread.start()
@@ -207,7 +210,7 @@ def test_what_a_handler_sends_comes_before_its_reply(way: Way, strategy: Strateg
             self.send(b"for " + message)
             return message
 
-    with Server(way.transport(), strategy, Counting, observer=lambda event: None).running() as server:
+    with _made(way.transport(), strategy, Counting).running() as server:
         with way.client(server) as client, client.makefile("rb") as lines:
             assert next(lines) == b"welcome\n"
             for _ in range(2):
@@ -254,7 +257,7 @@ def test_what_was_sent_before_an_error_arrives(
             self.send(long)
             raise error
 
-    with Server(way.transport(), strategy, Failing, observer=recorder).running() as server:
+    with _made(way.transport(), strategy, Failing, recorder).running() as server:
         with way.client(server) as client:
             if where == "respond":
                 client.sendall(b"x\n")
