@@ -61,7 +61,7 @@ def _by_steps(sock: ssl.SSLSocket, step: Callable[[], Any]) -> Any:
 
 
 def _secured(sock: CooperativeSocket, context: ssl.SSLContext) -> CooperativeSSLSocket:
-    made = secure(sock, context)
+    made = secure(sock, context, None)
     assert isinstance(made, CooperativeSSLSocket)
     return made
 

@@ -119,7 +119,7 @@ def test_a_thread_of_a_handler_waits_for_itself(bench: Bench) -> None:
 def _secured(context: ssl.SSLContext) -> None:
     """Begin a handshake in the thread that calls, with a peer that does not speak TLS."""
     ours, theirs = tcp_pair()
-    with ours, theirs, secure(ours, context) as sock:
+    with ours, theirs, secure(ours, context, None) as sock:
         theirs.sendall(b"no handshake")
         with pytest.raises(ssl.SSLError):
             sock.do_handshake()

@@ -79,17 +79,21 @@ def _least_demanding() -> ssl.SSLContext:
     return context
 
 
-def secure(sock: socket.socket, context: ssl.SSLContext) -> ssl.SSLSocket:
+def secure(sock: socket.socket, context: ssl.SSLContext, peer: object) -> ssl.SSLSocket:
     """
     Put TLS over a connection, as its server; the handshake is still to come. *sock* has lost its descriptor.
 
     A socket that parks stays one. One that does not becomes one in a table.
 
+    Args:
+        sock: The connection.
+        context: By what it is secured.
+        peer: Whose it is, for errors.
+
     Raises:
         TlsHandshakeError: The connection is gone already.
         TypeError: The context makes sockets of a class of its own, and they are to park.
     """
-    peer = _peer(sock)
     try:
         if current_row() is not None or _parks(sock):
             from ._table.tls import secure_parking  # noqa: PLC0415 - loads greenlet
@@ -113,15 +117,15 @@ def _parks(sock: socket.socket) -> "TypeGuard[CooperativeSSLSocket]":
 _PARKING = f"{__package__}._table.sockets"
 
 
-def shake_hands(sock: ssl.SSLSocket, patience: Patience) -> None:
+def shake_hands(sock: ssl.SSLSocket, patience: Patience, peer: object) -> None:
     """
-    Let the handshake happen, as long as there is *patience*; the socket's own timeout is as it was afterwards.
+    Let the handshake with *peer* happen, as long as there is *patience*; the socket's timeout is as it was then.
 
     Raises:
         TlsHandshakeError: It has failed, or took too long.
         RequestAborted: The server has stopped.
     """
-    peer, timeout = _peer(sock), sock.gettimeout()
+    timeout = sock.gettimeout()
     try:
         sock.settimeout(patience.left())
         if isinstance(sock, PulsedSocket):
@@ -136,13 +140,6 @@ def shake_hands(sock: ssl.SSLSocket, patience: Patience) -> None:
         raise TlsHandshakeError(peer, f"it was not complete after {patience.seconds} s") from error
     except (OSError, ValueError) as error:  # ValueError: the server's end has closed it meanwhile
         raise TlsHandshakeError(peer, _reason(error)) from error
-
-
-def _peer(sock: socket.socket) -> object:
-    try:
-        return sock.getpeername()
-    except OSError:
-        return None
 
 
 def _reason(error: Exception) -> str:

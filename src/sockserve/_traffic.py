@@ -45,15 +45,9 @@ class Traffic:
 
 def traffic_of(sock: socket.socket) -> Traffic | None:
     """Ask; None where it is no TCP connection, or the system does not tell."""
-    if sys.platform != "linux" or sock.family not in _INET:
+    found = _info(sock)
+    if found is None:
         return None
-    try:
-        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO.size)
-    except OSError:  # of another protocol, or closed
-        return None
-    if len(info) < _INFO.size:
-        return None
-    found = _INFO.unpack(info)
     return Traffic(
         received=found[_RECEIVED],
         segments=found[_SEGMENTS_SENT],
@@ -63,6 +57,16 @@ def traffic_of(sock: socket.socket) -> Traffic | None:
         since_sent=found[_LAST_SENT] / 1000,
         since_acknowledged=found[_LAST_ACK] / 1000,
     )
+
+
+def _info(sock: socket.socket) -> tuple[int, ...] | None:
+    if sys.platform != "linux" or sock.family not in _INET:
+        return None
+    try:
+        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO.size)
+    except OSError:  # of another protocol, or closed
+        return None
+    return _INFO.unpack(info) if len(info) == _INFO.size else None
 
 
 _INET = (socket.AF_INET, socket.AF_INET6)
@@ -81,8 +85,8 @@ def has_traffic(sock: socket.socket, kind: tuple[int, int, int]) -> bool:
 
 def exchanged(sock: socket.socket) -> tuple[int, int]:
     """Say how many bytes have come and were read, and how many segments were sent; 0 where nothing tells."""
-    told = traffic_of(sock)
-    return (0, 0) if told is None else (told.received - (unread(sock) or 0), told.segments)
+    found = _info(sock)
+    return (0, 0) if found is None else (found[_RECEIVED] - (unread(sock) or 0), found[_SEGMENTS_SENT])
 
 
 def unread(sock: socket.socket) -> int | None:

@@ -182,8 +182,8 @@ class OpeningError(SockserveError, ConnectionError):
     """
     A connection could not be made ready for its handler: what has to come first did not, or not in time.
 
-    ``peer`` is who has failed, as the system says, None where it has gone; ``reason`` says why, for people. What
-    was raised below is its ``__cause__``.
+    ``peer`` is who has failed: the client's address, or a proxy's; ``reason`` says why, for people. What was
+    raised below is its ``__cause__``.
     """
 
     _what = "not ready:"

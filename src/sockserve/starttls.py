@@ -49,10 +49,18 @@ def start_tls(sock: socket.socket, context: "ssl.SSLContext") -> "ssl.SSLSocket"
                 "a connection of another kind is secured by its context's wrap_socket"
             )
         return job.start_tls(context)
-    secured = secure(sock, context)  # of a server of the other kind (`sockserve.socketserver`), or of none
+    peer = _peer(sock)
+    secured = secure(sock, context, peer)  # of a server of the other kind (`sockserve.socketserver`), or of none
     try:
-        shake_hands(secured, Patience.of(Deadlines().handshake))
+        shake_hands(secured, Patience.of(Deadlines().handshake), peer)
     except BaseException:
         secured.close()  # as wrap_socket does: nobody else has it
         raise
     return secured
+
+
+def _peer(sock: socket.socket) -> object:
+    try:
+        return sock.getpeername()
+    except OSError:
+        return None  # it has gone

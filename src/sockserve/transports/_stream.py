@@ -70,13 +70,13 @@ class StreamArrival(Arrival[socket.socket, A]):
         """Go on with TLS over the connection, and serve the result in its place."""
         if _is_tls(self.request):
             return super().start_tls(context)
-        patience = patience or Patience.of(self.serving.deadlines.handshake)
         from .._securing import secure, shake_hands  # noqa: PLC0415 - loads ssl, which only who has a context has
 
-        self.request = secured = secure(self.request, context)
+        self.request = secured = secure(self.request, context, self.client_address)
         self._shut_again()
-        shake_hands(secured, patience)
-        self.greet()
+        shake_hands(secured, patience or Patience.of(self.serving.deadlines.handshake), self.client_address)
+        if patience is None:  # in the middle of a request: else it is greeted when all has been opened
+            self.greet()
         return secured
 
     @property

@@ -115,8 +115,8 @@ class TlsTransport(Generic[A]):
             ListenError: The system refused.
             OptionError: The function for the context gave one that cannot serve.
         """
-        self._current()
-        openings = (TlsOpening(self._current),)
+        context = self._current()
+        openings = (TlsOpening(self._current if callable(self.context) else lambda: context),)
         return WrappingListener(self.inner.listen(), lambda _arrival: openings)
 
     def _current(self) -> "ssl.SSLContext":
