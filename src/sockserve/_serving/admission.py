@@ -43,8 +43,9 @@ class Admission(Generic[R, A]):
     census: Census | None = attrs.field(init=False, default=None)
     _farewells: Farewells | None = attrs.field(init=False, default=None)
     _timekeeper: "Timekeeper[R, A] | None" = attrs.field(init=False, default=None)
-    #: Whether who comes is asked about.
+    #: Whether who comes is asked about; and who is asked first, where a count is all that is asked for.
     _asks: bool = attrs.field(init=False)
+    _counts: Census | None = attrs.field(init=False, default=None)
     #: The most requests in flight, where one more is refused.
     _most: int | None = attrs.field(init=False, default=None)
 
@@ -55,6 +56,7 @@ class Admission(Generic[R, A]):
         if limits.overload != "wait":
             self._most = limits.connections
         self._asks = self.census is not None or self.verify is not None
+        self._counts = self.census if self.verify is None else None
         self.needed = self._asks or self._most is not None or self.core.timekeeper is not None
 
     @property
@@ -97,7 +99,10 @@ class Admission(Generic[R, A]):
         if self._most is not None and self.core.active >= self._most:
             self._turn_away(arrival, self._refusal(arrival, "connections"))
             return False
-        if self._asks and not self._welcomes(arrival):
+        counts = self._counts
+        if counts is not None and not arrival.openings and counts.begin(arrival):
+            pass  # as nearly all are, without a further call
+        elif self._asks and not self._welcomes(arrival):
             return False
         if self._timekeeper is not None:
             self._timekeeper.begin(arrival, self.core.now)
@@ -109,8 +114,6 @@ class Admission(Generic[R, A]):
         if arrival.named_later:
             if census is not None:
                 census.shared = True  # from here on `vet` may be asked, in other threads
-            return True
-        if census is not None and self.verify is None and census.begin(arrival):
             return True
         try:
             objection = self._objection(arrival)
@@ -215,8 +218,10 @@ class Bounded(Generic[R, A]):
 
     def ended(self, _arrival: AnyArrival) -> None:
         """Take note, in any thread, that a request has ended."""
+        if not self._said:
+            return  # nobody waits: who finds it full says so, and then asks once more
         self.loop.resume()
-        if self._said and self.core.active <= self.most // 2:
+        if self.core.active <= self.most // 2:
             with contextlib.suppress(IndexError):  # another thread was quicker
                 self._said.pop()
                 if self.core.wants(LimitRelieved):
