@@ -36,6 +36,7 @@ from sockserve.abc import Framing, PartialDecoder
 from sockserve.events import Drained
 from sockserve.testing import Gate
 from table_kit import unix_pair
+from tls_kit import NAME, client_context, server_context
 
 assert sys.platform != "win32"  # the suite needs POSIX; see CONTRIBUTING.md
 
@@ -397,6 +398,38 @@ def test_other_framings_are_between_messages_when_they_have_answered(
     server.shutdown(HOUR)
     thread.join(FAILSAFE)
     assert client.recv(1) == b""
+
+
+class Upgrading(StreamRequestHandler):
+    """Goes on with TLS, and gives back lines."""
+
+    def handle(self) -> None:
+        self.wfile.write(self.rfile.readline())
+        self.start_tls(server_context())
+        for line in self.rfile:
+            self.wfile.write(line)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux is asked")
+@pytest.mark.parametrize("name", ["thread", "fork", "selector"])
+def test_whoever_has_just_gone_on_with_tls_may_ask(
+    name: str, make_way: Callable[[str, str], Way], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was said in clear, and the handshake, are no request of what has begun there."""
+    monkeypatch.setattr(_silence, "QUIET", 0.0)  # as if all had been long ago
+    way = make_way(name, "tcp")
+    server, thread, client = way.begin(Upgrading)
+    ask(client)
+    secured = client_context().wrap_socket(client, server_hostname=NAME)
+    tick(server)
+    server.request_stop(grace=HOUR)
+    tick(server)
+    tick(server)
+    ask(secured)
+    assert secured.recv(10) == b""
+    secured.close()
+    thread.join(FAILSAFE)
+    assert not thread.is_alive()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux is asked")
