@@ -507,6 +507,29 @@ def test_in_a_forked_child_it_waits_for_itself(bench: Bench, secured: Ends) -> N
     assert found == [b"\0"]
 
 
+def test_in_a_forked_child_nobody_writes_before(bench: Bench, secured: Ends) -> None:
+    """Who held the lock does so in the parent."""
+    found: list[bytes] = []
+
+    def handler() -> None:
+        with secured.server._writing:
+            pid = os.fork()
+            if pid == 0:
+                status = 1
+                try:
+                    secured.server.settimeout(FAILSAFE)
+                    secured.server.sendall(b"by the child")
+                    status = 0
+                finally:
+                    os._exit(status)
+            _, status = os.waitpid(pid, 0)
+            assert status == 0
+        found.append(_by_steps(secured.client, lambda: secured.client.recv(100)))
+
+    bench.run(handler)
+    assert found == [b"by the child"]
+
+
 def test_a_goodbye_waits_for_room_and_for_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     """Behind what a slow client has not read; not for ever, and not for the client's own."""
     clock = FakeClock()

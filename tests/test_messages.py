@@ -353,6 +353,19 @@ def test_what_was_answered_before_a_failure_is_returned_first(
     assert not conversation.pending
 
 
+@pytest.mark.parametrize("framing", [Chunks(), Lines()])
+def test_a_handler_that_closes_has_still_its_generator_sent(framing: Framing) -> None:
+    """It is the reply at hand."""
+
+    def respond(self: Any, message: bytes) -> Iterator[bytes]:
+        self.close()
+        return iter([b"1", b"2", b"3"])
+
+    conversation, _ = conversing(answering(respond, framing))
+    assert b"".join(everything(conversation, b"x\n")).replace(b"\n", b"") == b"123"
+    assert conversation.over
+
+
 def test_what_ends_more_than_the_connection_does_not_wait() -> None:
     """For a peer to read what came before, which it may never do."""
 

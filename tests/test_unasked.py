@@ -2,6 +2,8 @@
 
 import contextlib
 import itertools
+import os
+import queue
 import socket
 import sys
 import threading
@@ -16,6 +18,8 @@ import proxy_kit
 from kinds import receive
 from recorder import FAILSAFE, Recorder
 from sockserve import (
+    Deadlines,
+    Event,
     ExecutorStrategy,
     Lines,
     MessageHandler,
@@ -27,7 +31,7 @@ from sockserve import (
     serve,
 )
 from sockserve._loop import pollers
-from sockserve._table.driven import MOST_UNSENT
+from sockserve._table.unsent import MOST_UNSENT
 from sockserve.abc import Strategy
 from sockserve.events import HandlerFailed
 from tls_kit import NAME, client_context, connect_raw, server_context
@@ -129,6 +133,16 @@ def _is_waited_for(server: Any) -> bool:
     return any((row.state, row.waiting_for) == ("WRITING", "writable") for row in server.rows())
 
 
+def _fill(server: Any, handler: MessageHandler) -> int:
+    """Send until nothing more is taken, because the client does not read; say how often it was."""
+    taken = 0
+    # What the loop has not got yet is bounded, too: not each refusal means that the peer does not read.
+    while (sent := handler.send(PIECE)) or not _is_waited_for(server):
+        taken += sent
+        assert taken < ENDLESS
+    return taken
+
+
 def _until(condition: Callable[[], bool]) -> None:
     """Ask until it is so: the loop is in another thread, and about to get there."""
     patience = threading.Event()
@@ -142,11 +156,7 @@ def _until(condition: Callable[[], bool]) -> None:
 def test_what_other_threads_send_is_kept_up_to_a_bound(way: Way, strategy: Strategy, listening: Any) -> None:
     """And no further; nobody waits, and what was taken arrives when the peer reads after all."""
     with _deaf(way, strategy, listening) as (server, client, handler):
-        taken = 0
-        # What the loop has not got yet is bounded, too: not each refusal means that the peer does not read.
-        while (sent := handler.send(PIECE)) or not _is_waited_for(server):
-            taken += sent
-            assert taken < ENDLESS
+        taken = _fill(server, handler)
         assert len(receive(client, taken * LENGTH)) == taken * LENGTH
         _until(lambda: not _is_waited_for(server))
         assert handler.send(b"more")
@@ -277,6 +287,122 @@ def test_a_connection_that_is_closed_has_sent_it_before(way: Way, strategy: Stra
         assert receive(client, len(long) + 1) == long + b"\n"
         assert client.recv(1) == b""
         assert not handler.send(b"late")
+
+
+def _elsewhere(handler: MessageHandler, message: bytes) -> None:
+    """Send from another thread, which has ended then."""
+    thread = threading.Thread(target=handler.send, args=(message,))
+    thread.start()
+    thread.join()
+
+
+@pytest.mark.parametrize("end", ["close", "raise", "half-close"])
+def test_what_another_thread_has_sent_arrives_before_the_end(
+    end: str, way: Way, strategy: Strategy, listening: Any
+) -> None:
+    """It was taken: although the loop has not looked at it yet."""
+
+    class Ending(listening):  # type: ignore[misc]
+        def connected(self) -> None:
+            _elsewhere(self, b"news")
+            if end == "close":
+                self.close()
+            elif end == "raise":
+                raise ValueError("by intent")
+
+    with _made(way.transport(), strategy, Ending).running() as server, way.client(server) as client:
+        if end == "half-close":
+            socket.socket.shutdown(client, socket.SHUT_WR)
+        assert receive(client, 6) == b"news\n"
+
+
+def test_what_threads_and_the_handler_send_arrives_in_the_order_in_which_it_was_taken(
+    way: Way, strategy: Strategy, listening: Any
+) -> None:
+    """As where a message is sent at once."""
+
+    class Both(listening):  # type: ignore[misc]
+        def connected(self) -> None:
+            for number in (b"1", b"3"):
+                _elsewhere(self, number)
+                self.send(b"%d" % (int(number) + 1))
+
+    with _made(way.transport(), strategy, Both).running() as server, way.client(server) as client:
+        assert receive(client, 8) == b"1\n2\n3\n4\n"
+
+
+def test_who_does_not_read_is_silent_whatever_it_is_sent(way: Way, listening: Any) -> None:
+    """The deadline passes: what is only kept is nothing that it has taken."""
+    server = Server(
+        way.transport(),
+        SelectorStrategy(),
+        listening,
+        observer=lambda event: None,
+        deadlines=Deadlines(idle=0.2),
+    )
+    with server.running(), way.client(server):
+        assert listening.came.acquire(timeout=FAILSAFE)
+        handler = listening.all[0]
+        _fill(server, handler)
+        _until(lambda: not handler.send(b"t"))  # once each millisecond: there is room for longer than a test lasts
+        _until(lambda: server.stats.active == 0)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("name", ["clear", "proxied"])  # two processes cannot go on with one TLS connection
+def test_what_waits_when_a_handler_forks_is_sent_by_the_parent(name: str, listening: Any) -> None:
+    """Once. The child sends what it says itself, ends, and leaves the connection as it is."""
+    way, long = WAYS[name], b"x" * (MOST_UNSENT * 8)
+    children: queue.Queue[int] = queue.Queue()
+
+    class Forking(listening):  # type: ignore[misc]
+        def respond(self, message: bytes) -> bytes:
+            self.send(long)
+            child = os.fork()
+            if child == 0:
+                return b"child"
+            children.put(child)
+            return b"parent"
+
+    with _deaf(way, SelectorStrategy(), Forking) as (_, client, handler):
+        client.sendall(b"fork\n")
+        child = children.get(timeout=FAILSAFE)
+        got = receive(client, len(long) + len(b"\nparent\nchild\n"))
+        assert got.count(b"x") == len(long)
+        assert sorted(got.replace(b"x", b"")) == sorted(b"\nparent\nchild\n")
+        if name == "proxied":  # a row with a stack goes on to read, as a thread would
+            client.shutdown(socket.SHUT_WR)
+        assert os.waitpid(child, 0)[1] == 0
+        if name == "clear":
+            assert not os.get_blocking(handler.request.fileno())
+
+
+@pytest.mark.parametrize("name", ["tls", "proxied"])
+def test_a_generator_that_is_parked_ends_when_another_handler_closes_its_connection(
+    name: str, listening: Any
+) -> None:
+    """After the message at hand, as when another thread does."""
+    way, go_on = WAYS[name], Event()
+
+    class Endless(listening):  # type: ignore[misc]
+        def respond(self, message: bytes) -> Iterator[bytes] | bytes:
+            if message == b"close":
+                self.all[0].close()
+                go_on.set()
+                return b"closed"
+            return self._without_an_end()
+
+        def _without_an_end(self) -> Iterator[bytes]:
+            yield b"first"
+            go_on.wait()
+            yield from itertools.repeat(b"next")
+
+    with _deaf(way, SelectorStrategy(), Endless) as (server, client, _), way.client(server) as other:
+        client.sendall(b"begin\n")
+        assert receive(client, 6) == b"first\n"
+        other.sendall(b"close\n")
+        assert receive(other, 7) == b"closed\n"
+        assert receive(client, 100) in {b"", b"next\n"}
 
 
 def test_a_server_that_stops_with_a_grace_waits_for_who_reads_late(

@@ -151,8 +151,8 @@ class TaskRow(DrivenRow):
                     self._hand_over()
         except BaseException as error:  # noqa: BLE001 - reported, or raised again
             self.failure = error
-        if self.output is None and (self.failure is not None or self._finished()):
-            self.end(self.failure)
+        if self.failure is not None or self._finished():
+            self.finish()
         else:
             self.look()
 

@@ -39,6 +39,13 @@ class Conversations:
     #: Held for a moment where messages come from other threads.
     lock: threading.Lock = attrs.field(init=False, factory=threading.Lock)
 
+    def __attrs_post_init__(self) -> None:
+        self.table.on_forked = self._forget_unsent
+
+    def _forget_unsent(self) -> None:
+        for row in self.rows.values():
+            row.forget_unsent()
+
     def begin(self, job: Job, sock: socket.socket) -> bool:
         """Run *job*, whose connection is *sock*, as a conversation; whether it is one."""
         try:

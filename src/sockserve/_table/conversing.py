@@ -73,7 +73,7 @@ class ConversationRow(DrivenRow):
             self.put_rest()
         except BaseException as error:  # noqa: BLE001 - reported, or raised again
             self.failure = error
-        if self.output is None and (self.failure is not None or (conversation.over and not conversation.pending)):
-            self.end(self.failure)
+        if self.failure is not None or (conversation.over and not conversation.pending):
+            self.finish()
         else:
             self.look()

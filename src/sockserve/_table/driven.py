@@ -14,15 +14,15 @@ from ..abc import READ, WRITE, Conversation, Job, PartialDecoder
 from ..stats import RowInfo
 from .conversations import Conversations
 from .fibres import leave_child
+from .polling import wait_for
+from .unsent import has_room
 
-__all__ = ("LITTLE", "MOST_UNSENT", "MUCH", "SHARE", "DrivenRow")
+__all__ = ("LITTLE", "MUCH", "SHARE", "DrivenRow")
 
 #: Bytes that are read at a time, at first: a larger buffer costs more than a small request (measured).
 LITTLE = 8 * 1024
 #: Bytes that are read at a time from a peer that has sent so much.
 MUCH = 64 * 1024
-#: Bytes of messages that nobody asked for, and that wait for a peer which does not read, at most.
-MOST_UNSENT = 1024 * 1024
 #: Pieces of a reply that are sent before the others have their turn.
 SHARE = 32
 
@@ -42,6 +42,7 @@ class DrivenRow:
 
     __slots__ = (
         "begun",
+        "closing",
         "conversation",
         "ended",
         "failure",
@@ -75,12 +76,12 @@ class DrivenRow:
         self.watched = 0
         #: What ends it when the peer has taken everything.
         self.failure: BaseException | None = None
+        #: Whether nothing is taken any more that nobody has asked for, and whether it is over.
+        self.closing = False
         self.ended = False
         #: When it was last sent something that it had not asked for.
         self.moved = 0.0
         self.since = self.begun = self.table.clock()
-
-    # What a subclass says.
 
     @abstractmethod
     def on_readable(self, mask: int, /) -> None:
@@ -139,17 +140,33 @@ class DrivenRow:
         if wanted:
             loop.watch(self.fd, self.on_readable if wanted == READ else self.on_writable, wanted)
 
+    def finish(self) -> None:
+        """
+        End the connection when the peer has taken what others were told is sent. Again: no effect.
+
+        Raises:
+            BaseException: As `end`.
+        """
+        with self.home.lock:
+            self.closing = True
+            self._put_mailed()
+        if self.output is None:
+            self.end(self.failure)
+        else:
+            self.look()
+
     def end(self, error: BaseException | None) -> None:
         """
-        End the connection.
+        End the connection, whatever is still to be sent.
 
         Raises:
             BaseException: The *error*, where it is not for this request alone.
         """
         if self.ended:
             return
+        self.ended = True
         with self.home.lock:
-            self.ended = True
+            self.closing = True
             self.mailed = None
         self.home.rows.pop(self.job, None)
         if self.watched:
@@ -163,15 +180,24 @@ class DrivenRow:
 
     def leave_child(self) -> None:
         """In a process that the handler has forked: the connection is the parent's, and goes on there."""
-        if self.output is not None:
-            self.sock.setblocking(True)
-            self.sock.sendall(self.output)
+        while self.output is not None:
+            # The open file is the parent's, too: it is not to begin to block.
+            wait_for(self.sock, write=True, timeout=None)
+            if not self._flush(self.output):
+                break
         leave_child(self.failure)
+
+    def forget_unsent(self) -> None:
+        """In such a process: what was to be sent before is sent by the parent."""
+        self.output = self.mailed = None
 
     # Sending.
 
     def put(self, data: bytes | bytearray) -> bool:
         """Send *data*, or keep what the peer does not take; whether it has not gone."""
+        if self.mailed is not None:  # which was taken before
+            with self.home.lock:
+                self._put_mailed()
         if self.output is not None:
             self.output += data
             return True
@@ -205,46 +231,51 @@ class DrivenRow:
         """Go on with what the peer has not taken. Called by the loop."""
         clock = self.table.clock
         began = clock()
-        if self.output is not None:
-            self._flush(self.output)
-        if self.output is None and not self.ended:
+        if self.output is not None and not self._flush(self.output):
+            self.end(self.failure)
+        elif self.output is None:
             self.advance()
         self.since = now = clock()
         if now - began > self.table.slow:
             self.home.on_slow(self.job, now - began)
 
-    def _flush(self, output: bytearray) -> None:
+    def _flush(self, output: bytearray) -> bool:
+        """Send what there is room for; whether the peer has not gone."""
         try:
             sent = _send(self.sock, output)
         except BlockingIOError:
-            return
+            return True
         except OSError as error:
-            self.end(error)
-            return
+            self.failure = self.failure or error
+            return False
         del output[:sent]
         if not output:
             self.output = None
-
-    # Called by the handler, and by whoever has it, to send what nobody has asked for.
+        return True
 
     def deliver(self, data: bytes) -> bool:
         """Send *data*, from any thread; whether it was taken."""
         if threading.get_ident() != self.table.thread:
             return self._mail(data)
-        if self.ended or not self._has_room(len(data)) or not self.put(data):
+        if not self._takes(len(data)):
             return False
-        self.moved = self.table.clock()
+        self._note_move()
+        if not self.put(data):
+            return False
         self.look()
         return True
 
-    def _has_room(self, size: int) -> bool:
-        """Whether so many bytes may wait besides what does. Where nothing does, a message may be of any length."""
-        unsent = len(self.mailed or b"") + len(self.output or b"")
-        return not unsent or unsent + size <= MOST_UNSENT
+    def _note_move(self) -> None:
+        """Take note that something is about to be sent; what is only kept is nothing that a peer has taken."""
+        if self.output is None:
+            self.moved = self.table.clock()
+
+    def _takes(self, size: int) -> bool:
+        return not self.closing and has_room(len(self.mailed or b"") + len(self.output or b""), size)
 
     def _mail(self, data: bytes) -> bool:
         with self.home.lock:
-            if self.ended or not self._has_room(len(data)):
+            if not self._takes(len(data)):
                 return False
             first = self.mailed is None
             self.mailed = self.mailed or bytearray()
@@ -254,11 +285,16 @@ class DrivenRow:
         return True
 
     def _arrive(self) -> None:
-        """Send what other threads have left here. Called by the loop."""
+        """Send what other threads have left here, unless that has been done. Called by the loop."""
+        if self.ended or self.mailed is None:
+            return
+        self._note_move()
         with self.home.lock:
-            mailed, self.mailed = self.mailed, None
-            if mailed is None:
-                return  # it has ended
-            self.put(mailed)  # while nobody else looks at how much waits
-        self.moved = self.table.clock()
+            self._put_mailed()
         self.advance()
+
+    def _put_mailed(self) -> None:
+        """Send what other threads have left here, while none of them looks at how much waits."""
+        mailed, self.mailed = self.mailed, None
+        if mailed is not None:
+            self.put(mailed)

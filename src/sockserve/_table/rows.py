@@ -1,6 +1,5 @@
 """The rows of a table, and the table that runs them: no socket and no greenlet, a row says how to go on."""
 
-import errno
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -8,11 +7,11 @@ from collections.abc import Callable
 import attrs
 
 from ..abc import Job, Loop, Timer
-from ..errors import RequestAborted
 from ..stats import RowInfo
 from .machine import TRANSITIONS, Action, Signal, State
+from .verdicts import aborted, wait_error
 
-__all__ = ("MOST_REFUSALS", "Row", "Table", "wait_error")
+__all__ = ("MOST_REFUSALS", "Row", "Table")
 
 #: Waits that an aborted row may try before it is given up: a handler that retries for ever never ends.
 MOST_REFUSALS = 100
@@ -51,6 +50,7 @@ class Row:
         "go",
         "job",
         "leave",
+        "on_forked",
         "refused",
         "since",
         "state",
@@ -70,6 +70,8 @@ class Row:
         self.alarm: Timer | None = None
         self.alarm_at = 0.0
         self.refused = 0
+        #: Called in a process that a handler of the table has forked.
+        self.on_forked: Callable[[], object] | None = None
 
     def wait(self, signal: int, deadline: float | None) -> None:
         """
@@ -112,7 +114,7 @@ class Row:
                 self.table.give_up(self)
             while True:
                 self.leave()  # never resumed, but for the end of its stack, which may be tried more than once
-        raise _aborted()
+        raise aborted()
 
     def _expect(self, deadline: float) -> None:
         """
@@ -178,6 +180,8 @@ class Table:
     foreign: bool = False
     #: The thread that runs the loop, while there are rows.
     thread: int | None = None
+    #: Called in such a process: rows without a stack are not in this table.
+    on_forked: Callable[[], object] | None = attrs.field(init=False, default=None)
     clock: Callable[[], float] = attrs.field(init=False)
     rows: set[Row] = attrs.field(init=False, factory=set)
     _queue: deque[Row] = attrs.field(init=False, factory=deque)
@@ -265,6 +269,10 @@ class Table:
         self.foreign = True
         for row in self.rows:
             row.state, _ = TRANSITIONS[row.state][_FORK]
+            if row.on_forked is not None:
+                row.on_forked()
+        if self.on_forked is not None:
+            self.on_forked()
 
     def abort_all(self) -> None:
         """
@@ -283,16 +291,3 @@ class Table:
         self._scheduled = False  # the loop runs no more; the next time it may be another
         if error is not None:
             raise error
-
-
-def _aborted() -> RequestAborted:
-    return RequestAborted(errno.ECONNABORTED, "the server has stopped")
-
-
-def wait_error(action: int) -> BaseException:
-    """Make what a wait raises that ends so."""
-    if action == Action.RAISE_TIMEOUT:
-        return TimeoutError("timed out")
-    if action == Action.RAISE_ABORTED:
-        return _aborted()
-    raise AssertionError(f"a row that has to {Action(action).name} cannot be resumed")

@@ -127,6 +127,11 @@ class CooperativeSSLSocket(ssl.SSLSocket, CooperativeSocket):  # type: ignore[mi
         patience = self._patience
         self._watch.moved = monotonic()  # for an idle deadline: nothing of what it costs is noticed beside TLS
         self._take_turn()
+        table = self._watch.table
+        if table is not None and table.foreign:
+            return self._attempt(
+                attempt, patience
+            )  # who holds the lock is in the process that this was forked from
         writing = self._writing
         if not (writing.acquire(False) if patience == 0.0 else writing.acquire(True, _or_forever(patience))):
             if patience == 0.0:

@@ -11,7 +11,8 @@ from ..abc import EDGE, PEER_CLOSED, READ, URGENT, WRITE, Loop
 from .fibres import Fibre, current_fibre, fibre_row
 from .machine import TRANSITIONS, Action, Signal, State
 from .polling import wait_for
-from .rows import Row, Table, wait_error
+from .rows import Row, Table
+from .verdicts import wait_error
 
 __all__ = ("SHARE", "Watch", "would_block")
 

@@ -2,13 +2,17 @@
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from .._table.current import current_row
 from ..abc import Reply
 from ..errors import MessageError
 from ._handler import MessageHandler
 from ._manner import Manner
 from ._replies import as_message, as_messages, is_lazy
+
+if TYPE_CHECKING:
+    from .._table.rows import Row
 
 __all__ = ("Carrier", "MessageConversation")
 
@@ -58,6 +62,7 @@ class MessageConversation:
         "_lazy",
         "_messages",
         "_replies",
+        "_row",
         "_thread",
         "decoder",
         "encode",
@@ -86,6 +91,7 @@ class MessageConversation:
         #: What is to be sent when this call returns: only while it runs, in this thread.
         self._gathered: list[bytes] | None = None
         self._thread = 0
+        self._row: Row | None = None
         #: Raised when what came before it has been sent.
         self._error: Exception | SystemExit | None = None
         #: Whether no further message is to be answered; and the reply at hand is not to go on either.
@@ -97,7 +103,7 @@ class MessageConversation:
     def connect(self, deliver: Callable[[bytes], bool], /) -> None:
         """See `Conversation.connect`."""
         self._deliver = deliver
-        self._thread = threading.get_ident()
+        self._thread, self._row = threading.get_ident(), current_row()
         self.handler._conversation = self
         try:
             self.handler.connected()
@@ -191,8 +197,11 @@ class MessageConversation:
     def close(self) -> None:
         """Answer no further message, and be over. Any thread: another one does not wait for an endless reply."""
         self.stopped = self.over = True
-        if self._gathered is None or threading.get_ident() != self._thread:
+        own = threading.get_ident() == self._thread and current_row() is self._row
+        # Where pieces are messages nothing is gathered: without a reply at hand it may be `respond` that calls.
+        if not own or (self._gathered is None and self._replies is not None):
             self._cut = True
+        if not own or self._gathered is None:
             self._carrier.end_input()
 
     # Going on.

@@ -107,8 +107,8 @@ class MessageHandler(Generic[AddressT]):
         is longer. What an executor's worker sends goes with its reply.
 
         Returns:
-            Whether it was taken. If not, the peer has gone, or does not read. What a peer that has gone was still
-            to be sent is lost: `disconnected` is called then, or was.
+            Whether it was taken. If not, the peer has gone, or reads more slowly than it is sent to. What a peer
+            that has gone was still to be sent is lost: `disconnected` is called then, or was.
 
         Raises:
             TypeError: *data* is not bytes.

@@ -10,9 +10,9 @@ import threading
 
 from .._table.beside import SideJob
 from .._table.current import current_row
-from .._table.driven import MOST_UNSENT
 from .._table.fibres import fibres_here
 from .._table.locks import Lock
+from .._table.unsent import has_room
 from ._outlet import shut
 
 __all__ = ("RowOutlet",)
@@ -36,11 +36,16 @@ class RowOutlet:
         self._sock = sock
         self._client_address = row.job.client_address
         self._fibres = fibres_here()
+        self._closed = False
+        self._begin()
+        row.on_forked = self._begin
+
+    def _begin(self) -> None:
+        """Have nothing to send; in a process that is forked, too: that is the parent's, as is who holds a lock."""
         #: What was delivered and is not sent yet. Only who holds `_writing` takes from it.
         self._kept = bytearray()
         #: Whether a row sends it, or is about to.
         self._sending = False
-        self._closed = False
         #: Held for a moment.
         self._mutex = threading.Lock()
         #: Held while something is sent, for as long as the peer does not read.
@@ -56,8 +61,7 @@ class RowOutlet:
     def deliver(self, data: bytes) -> bool:
         """See `Outlet.deliver`. A message may be of any length where nothing else waits."""
         with self._mutex:
-            unsent = len(self._kept)
-            if self._closed or (unsent and unsent + len(data) > MOST_UNSENT):
+            if self._closed or not has_room(len(self._kept), len(data)):
                 return False
             self._kept += data
             sending, self._sending = self._sending, True
