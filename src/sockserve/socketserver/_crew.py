@@ -18,9 +18,10 @@ from ..events import Event, WorkerDied, WorkerFailed
 from ..observers import log_events
 from ..stats import Stats
 from ..transports._ready import readable
-from ._host import Row, close_host, host_of
+from ._host import close_host, host_of
 from ._job import Face
 from ._looping import serve_with
+from ._row import Row
 from ._state import state_of
 from ._types import ClientAddress, Polled
 

@@ -11,9 +11,10 @@ from .._typing import override
 from ..abc import Job, Loop, Runner, Strategy
 from ..strategies._children import Child
 from ..strategies._fork import ForkRunner, ForkStrategy
-from ._host import Host, Row, close_host, host_of
+from ._host import Host, close_host, host_of
 from ._job import Face, ServerJob, answer_in_child
 from ._mistakes import warn_if_shadowed
+from ._row import Row
 from ._state import known_state
 from ._types import ClientAddress, Request, ServerBase
 

@@ -17,10 +17,20 @@ from ..errors import RequestAborted
 from ..events import Event, HandlerSlow, RequestAbandoned
 from ..handlers import handler_name
 from ..observers import log_events
+from ._in_flight import InFlight
 from ._state import state_of
 from ._types import Answerer, Polled
 
-__all__ = ("Face", "Run", "ServerJob", "answer", "answer_in_child", "answer_in_row", "answer_in_thread")
+__all__ = (
+    "Face",
+    "InFlight",
+    "Run",
+    "ServerJob",
+    "answer",
+    "answer_in_child",
+    "answer_in_row",
+    "answer_in_thread",
+)
 
 #: How a request is answered: whether that went well.
 Run: TypeAlias = Callable[[object, object, object], bool]
@@ -73,15 +83,34 @@ def answer_in_child(server: object, request: object, client_address: object) -> 
 
 
 class ServerJob:
-    """Implements `sockserve.abc.Job` by the server's documented methods."""
+    """
+    Implements `sockserve.abc.Job` by the server's documented methods.
 
-    __slots__ = ("_keeper", "_run", "client_address", "over", "request", "server")
+    Args:
+        server: Whose methods.
+        request: What it has accepted.
+        client_address: Where that came from.
+        run: How it is answered.
+        in_flight: Where it is noted until it has ended.
+    """
 
-    def __init__(self, server: object, request: object, client_address: object, run: Run = answer) -> None:
+    __slots__ = ("_in_flight", "_keeper", "_run", "client_address", "over", "request", "server")
+
+    def __init__(
+        self,
+        server: object,
+        request: object,
+        client_address: object,
+        run: Run = answer,
+        in_flight: InFlight | None = None,
+    ) -> None:
         self.server: object = server
         self.request: object = request
         self.client_address: object = client_address
         self._run = run
+        self._in_flight = in_flight
+        if in_flight is not None:
+            in_flight.add(self)
         self._keeper: Keeper | None = None
         #: Whether `run` has ended, in whatever way.
         self.over = False
@@ -100,10 +129,19 @@ class ServerJob:
 
     def run(self) -> bool:
         """See `sockserve.abc.Job.run`."""
+        in_flight = self._in_flight
+        outermost = in_flight is not None and in_flight.enter()
         try:
             return self._run(self.server, self.request, self.client_address)
         finally:
             self.over = True
+            if in_flight is not None:
+                in_flight.leave(self, outermost=outermost)
+
+    def forget(self) -> None:
+        """Be in flight no more."""
+        if self._in_flight is not None:
+            self._in_flight.discard(self)
 
     def conversation(self) -> None:
         """See `sockserve.abc.Job.conversation`. The server's methods answer, which may be overridden."""
@@ -122,6 +160,7 @@ class ServerJob:
     def settle(self, *, ok: bool) -> None:
         """See `sockserve.abc.Job.settle`; nothing is counted here."""
         self._keeper = None
+        self.forget()
 
     def end_input(self) -> None:
         """See `sockserve.abc.Job.end_input`."""

@@ -6,20 +6,19 @@ is looked up anew, and its socket may be replaced at any time.
 """
 
 import contextlib
-import threading
-from collections.abc import Iterator
 
 from .._loop.accept_errors import PAUSE_SECONDS, AcceptAction
 from .._loop.acceptor import RETRIES
 from .._loop.loop import EventLoop
 from .._serving.signals import wake_on_signals
 from ..abc import Timer
-from ._host import Host, Row, host_of
+from ._host import Host, host_of
 from ._polling import poll_server, serve
+from ._row import Row
 from ._state import State, state_of
 from ._types import Polled
 
-__all__ = ("polling_here", "serve_with")
+__all__ = ("serve_with",)
 
 
 def serve_with(row: Row, server: object, poll_interval: float | None) -> None:
@@ -28,10 +27,11 @@ def serve_with(row: Row, server: object, poll_interval: float | None) -> None:
     def wait(polled: Polled, interval: float | None) -> None:
         # Options that were changed since the last request hold from the next on.
         host = state_of(polled).host or host_of(polled, row)
-        if host.in_loop:
-            _loop(polled, host, interval)
-        else:
-            poll_server(polled, interval)
+        with host.seat() as mine:
+            if mine and host.in_loop:
+                _loop(polled, host, interval)
+                return
+        poll_server(polled, interval)  # as beside another thread's loop, which has the runner
 
     serve(server, poll_interval, wait)
 
@@ -39,7 +39,7 @@ def serve_with(row: Row, server: object, poll_interval: float | None) -> None:
 def _loop(server: Polled, host: Host, poll_interval: float | None) -> None:
     state, loop = state_of(server), EventLoop()
     with (
-        polling_here(state),
+        state.polling_here(),
         host.served_by(loop),
         loop.opened(),
         state.woken_by(loop),
@@ -59,16 +59,6 @@ def _loop(server: Polled, host: Host, poll_interval: float | None) -> None:
 def _woken_by_signals(state: State, loop: EventLoop) -> contextlib.AbstractContextManager[None]:
     """In a worker: it hears by signals."""
     return wake_on_signals(loop) if state.works else contextlib.nullcontext()
-
-
-@contextlib.contextmanager
-def polling_here(state: State) -> Iterator[None]:
-    """Be the thread that serves, until the last request has been ended."""
-    before, state.thread = state.thread, threading.get_ident()
-    try:
-        yield
-    finally:
-        state.thread = before
 
 
 _TICK, _PAUSE = "tick", "pause"
@@ -122,17 +112,24 @@ class Door:
             self._loop.watch(fd, self._arrived)
 
     def _arrived(self, _mask: int) -> None:
-        server = self._server
-        if not server._BaseServer__shutdown_request:
-            server._handle_request_noblock()
-            self._host.raise_what_ended_a_request()
-            if self._state.lost is None:
-                self._failures = 0
-            else:
-                self._failed()
-            self._after()
-        else:
+        if self._server._BaseServer__shutdown_request:
             self._loop.calling = True
+            return
+        host = self._host
+        host.at_door = True
+        try:
+            self._receive()
+        finally:
+            host.at_door = False
+
+    def _receive(self) -> None:
+        self._server._handle_request_noblock()
+        self._host.raise_what_ended_a_request()
+        if self._state.lost is None:
+            self._failures = 0
+        else:
+            self._failed()
+        self._after()
 
     def _after(self) -> None:
         """Do what is due after each request and each ``poll_interval`` without one."""
@@ -148,7 +145,11 @@ class Door:
 
         def tick() -> None:
             self.repeat(poll_interval)
-            self._after()
+            self._host.at_door = True
+            try:
+                self._after()
+            finally:
+                self._host.at_door = False
             self.look()
 
         self._timers[_TICK] = self._loop.call_at(self._loop.time() + poll_interval, tick)

@@ -6,10 +6,8 @@ nothing is accepted ahead of time, and every hook is looked up anew.
 """
 
 import contextlib
-import os
 import selectors
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import TypeAlias, cast
@@ -73,13 +71,12 @@ def _woken(state: State) -> Iterator[Wakeup | None]:
         wakeup = Wakeup()
     except OSError:
         wakeup = None
-    before = state.thread, state.wakeup
-    state.thread, state.wakeup = threading.get_ident(), wakeup
+    before, state.wakeup = state.wakeup, wakeup
     try:
-        with _woken_by_signals(state, wakeup):
+        with state.polling_here(), _woken_by_signals(state, wakeup):
             yield wakeup
     finally:
-        state.thread, state.wakeup = before
+        state.wakeup = before
         if wakeup is not None:
             wakeup.close()
 
@@ -126,7 +123,7 @@ class Watch:
     def wait(self, timeout: float | None) -> bool:
         """Whether something has arrived, within *timeout* seconds and before anybody calls."""
         host = self._state.host
-        if host is not None and host.runner.full:
+        if host is not None and host.must_wait:
             host.wait_for_room(timeout)
             return False
         if self._in_doubt or getattr(self._server, "socket", None) is not self._socket:
@@ -209,7 +206,7 @@ def serve_one(server: object) -> None:
     timeout = _shorter(polled.socket.gettimeout(), polled.timeout)
     deadline = None if timeout is None else names.time() + timeout
     state = state_of(server)
-    with names._ServerSelector() as selector, _polling_here(state):
+    with names._ServerSelector() as selector, state.polling_here():
         watch = Watch(polled, state, selector, None)
         while not watch.wait(timeout):
             if deadline is not None:
@@ -227,16 +224,6 @@ def _rest_if_exhausted(state: State, deadline: float | None) -> None:
     action, state.lost = state.lost, None
     if action is AcceptAction.PAUSE:
         time.sleep(PAUSE_SECONDS if deadline is None else max(0.0, min(PAUSE_SECONDS, deadline - names.time())))
-
-
-@contextlib.contextmanager
-def _polling_here(state: State) -> Iterator[None]:
-    before, state.thread = state.thread, threading.get_ident()
-    try:
-        yield
-    finally:
-        if state.pid == os.getpid():
-            state.thread = before
 
 
 def _shorter(one: float | None, other: float | None) -> float | None:

@@ -13,10 +13,9 @@ from ..abc import Strategy, Supervisor
 from ..errors import OptionError
 from ..strategies._prefork import PreforkStrategy
 from ._crew import Crew
-from ._host import Row, host_of, look_away
-from ._job import ServerJob, answer, answer_in_row
-from ._looping import polling_here
+from ._host import look_away, take_request
 from ._polling import serve
+from ._row import Row
 from ._state import known_state, state_of
 from ._strategy_mixin import StrategyMixIn
 from ._types import ClientAddress, Polled, Request
@@ -59,8 +58,7 @@ class PreforkMixIn(StrategyMixIn, strategy=PreforkStrategy()):
         state = state_of(self)
         if state.inner is None or state.inner.strategy != self.inner:
             state.inner = Row(self.inner, fixed=True)
-        host = host_of(self, state.inner)
-        host.submit(ServerJob(self, request, client_address, answer_in_row if host.in_loop else answer))
+        take_request(self, state.inner, request, client_address)
 
     def get_request(self) -> tuple[ClientAddress, ClientAddress]:
         """Return the request that has arrived; in a worker, in turns with the others."""
@@ -107,7 +105,7 @@ class PreforkMixIn(StrategyMixIn, strategy=PreforkStrategy()):
         strategy = cast("PreforkStrategy", self._sockserve_row_of().strategy_for(self))
         crew.runner = runner = strategy.start(loop, crew)
         with (
-            polling_here(state),
+            state.polling_here(),
             loop.opened(),
             state.woken_by(loop),
             wake_on_signals(loop),

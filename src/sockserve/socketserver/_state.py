@@ -18,7 +18,8 @@ from .._typing import override
 
 if TYPE_CHECKING:
     from ._crew import Crew
-    from ._host import Host, Row
+    from ._host import Host
+    from ._row import Row
 
 __all__ = ("LoopEnded", "State", "ask_to_leave", "known_state", "state_of")
 
@@ -28,12 +29,14 @@ _ATTRIBUTE = "_sockserve"
 class State:
     """What one process knows of one server."""
 
-    __slots__ = ("crew", "host", "inner", "loop", "lost", "pid", "relay", "thread", "used", "wakeup")
+    __slots__ = ("crew", "host", "inner", "lock", "loop", "lost", "pid", "relay", "threads", "used", "wakeup")
 
     def __init__(self) -> None:
         self.pid = os.getpid()
-        #: The thread that polls for this server now.
-        self.thread: int | None = None
+        #: Held where it is said what `host` is, and what it does.
+        self.lock = threading.RLock()
+        #: The threads that poll for this server now, each as often as it does. List operations are atomic.
+        self.threads: list[int] = []
         self.wakeup: Wakeup | None = None
         #: What waits in that thread, where it is a loop.
         self.loop: EventLoop | None = None
@@ -76,7 +79,17 @@ class State:
     @property
     def polls_here(self) -> bool:
         """Whether the caller is, further up in its stack, the loop of this server."""
-        return self.thread == threading.get_ident()
+        return threading.get_ident() in self.threads
+
+    @contextlib.contextmanager
+    def polling_here(self) -> Iterator[None]:
+        """Poll in this thread, for the time of the block: until the last request has been ended."""
+        me = threading.get_ident()
+        self.threads.append(me)
+        try:
+            yield
+        finally:
+            self.threads.remove(me)
 
 
 def known_state(server: object) -> State | None:

@@ -6,11 +6,12 @@ from typing import ClassVar, cast
 
 from .._typing import override
 from ..abc import Strategy
-from ._host import Row, close_host, host_of, look_away, run_ready
-from ._job import ServerJob, answer, answer_in_row, answer_in_thread
+from ._host import close_host, look_away, run_ready, take_request
+from ._job import answer_in_thread
 from ._looping import serve_with
 from ._mistakes import warn_if_shadowed
 from ._polling import serve_one
+from ._row import Row
 from ._state import known_state
 from ._types import ClientAddress, Polled, Request, ServerBase
 
@@ -46,8 +47,7 @@ class StrategyMixIn:
 
     def process_request(self, request: Request, client_address: ClientAddress) -> None:
         """Hand the request to the strategy."""
-        host = host_of(self, self._sockserve_row_of())
-        host.submit(ServerJob(self, request, client_address, answer_in_row if host.in_loop else answer))
+        take_request(self, self._sockserve_row_of(), request, client_address)
 
     def process_request_thread(self, request: Request, client_address: ClientAddress) -> None:
         """Answer, where the strategy runs it; the handler's errors end here."""

@@ -11,9 +11,10 @@ from .._typing import override
 from ..abc import Job, Loop, Runner, Strategy
 from ..strategies._join import join_all
 from ..strategies._thread import ThreadRunner, ThreadStrategy
-from ._host import Row, close_host, host_of
+from ._host import close_host, host_of
 from ._job import Face, ServerJob, answer_in_thread
 from ._mistakes import warn_if_shadowed
+from ._row import Row
 from ._types import ClientAddress, Request, ServerBase, Threaded
 
 __all__ = ("ThreadingMixIn",)
