@@ -160,7 +160,7 @@ def test_messages_of_a_connection_are_answered_one_at_a_time_in_order() -> None:
 def test_a_peer_that_does_not_read_its_reply_is_asked_for_no_further_message() -> None:
     """Until it has read: what is outstanding is bounded, and so is what is unsent."""
     executor = ByHand()
-    size = 4_000_000
+    size = 16_000_000  # more than the system keeps
     handler = answering(lambda self, message: bytes(size), framing=LengthPrefixed(max_length=size))
     with serving(executor, handler) as server, client_of(server) as client:
         client.sendall((b"\0\0\0\1x") * 2)
