@@ -192,11 +192,19 @@ def _our_stop_by_a_handler() -> float:
 
 
 def _stdlib_stop() -> float:
-    with socketserver.TCPServer(("127.0.0.1", 0), Echo) as server:
+    idle = threading.Event()
+
+    class Server(socketserver.TCPServer):
+        def service_actions(self) -> None:
+            idle.set()
+
+    with Server(("127.0.0.1", 0), Echo) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         with connect(server.server_address) as client:
             answered(client)
+            idle.clear()
+        assert idle.wait(PATIENCE)  # the request is over, and the server polls again
         found = seconds(server.shutdown)
         thread.join()
         return found
