@@ -22,8 +22,8 @@ from sockserve import *
 from sockserve.events import *
 
 def tell(**what):
-    sys.stdout.write(json.dumps(what) + chr(10))
-    sys.stdout.flush()
+    # Not by a buffer: a signal handler tells, too, maybe while the line before is written.
+    os.write(1, (json.dumps(what) + chr(10)).encode())
 STRATEGIES = {
     "sync": SyncStrategy(), "thread": ThreadStrategy(), "fork": ForkStrategy(),
     "pool": ThreadPoolStrategy(workers=64),
