@@ -2,6 +2,7 @@
 
 import contextlib
 import queue
+import select
 import socket
 import sys
 import threading
@@ -146,6 +147,26 @@ def test_more_than_the_limit_are_told_what_it_says(make: Make) -> None:
             second.sendall(b"x" * 100_000)
             assert second.said() == b"busy\n"
         assert first.asks()
+
+
+def test_who_is_told_has_been_counted() -> None:
+    """And reported: nobody knows of a refusal before the server says so."""
+    clients: queue.Queue[Client] = queue.Queue()
+    found: list[tuple[bool, int]] = []
+
+    def observer(event: Event) -> None:
+        if isinstance(event, Refused):
+            has_been_told = bool(select.select([clients.get(timeout=FAILSAFE)], [], [], 0)[0])
+            found.append((has_been_told, server.stats.refused))
+
+    limits = Limits(connections=1, overload=b"busy\n")
+    with Server(TCP, ThreadStrategy(), EchoLines, observer=observer, limits=limits).running() as server:
+        with Client(server) as first:
+            assert first.asks()
+            with Client(server) as second:
+                clients.put(second)
+                assert second.said() == b"busy\n"
+    assert found == [(False, 1)]
 
 
 def test_the_limit_holds_over_two_times_of_serving() -> None:

@@ -163,7 +163,12 @@ class Admission(Generic[R, A]):
         return Refused(server_address=self.core.address, client_address=arrival.client_address, reason=reason)
 
     def _turn_away(self, arrival: Arrival[R, A], event: Event) -> None:
-        farewells = self._farewells if _told(event) else None
+        try:
+            self.core.refused(event)  # first: whoever has been told finds himself counted
+        finally:
+            self._dismiss(arrival, self._farewells if _told(event) else None)
+
+    def _dismiss(self, arrival: Arrival[R, A], farewells: Farewells | None) -> None:
         request: object = arrival.request
         match request:
             case socket.socket() as sock if farewells is not None:
@@ -172,7 +177,6 @@ class Admission(Generic[R, A]):
                 farewells.answer(sock, arrival.client_address)
             case _:
                 arrival.finish()
-        self.core.refused(event)
 
 
 def _told(event: Event) -> bool:
