@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import socket
 import socketserver
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -111,6 +112,16 @@ class _Client(socket.socket):
 def give_way() -> None:
     """Let other threads go on, of this process and of others, whose doing a test waits for in a loop."""
     time.sleep(0)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Ask until it is so: the loop is in another thread, and about to get there."""
+    patience = threading.Event()
+    for _ in range(int(FAILSAFE / 0.001)):
+        if condition():
+            return
+        patience.wait(0.001)
+    raise AssertionError("it has not become so")
 
 
 def receive(sock: socket.socket, size: int) -> bytes:

@@ -20,7 +20,7 @@ from typing import Any
 import attrs
 import pytest
 
-from kinds import EchoLines, receive
+from kinds import EchoLines, receive, until
 from recorder import FAILSAFE, Recorder
 from sockserve import (
     Chunks,
@@ -112,16 +112,6 @@ def client_of(server: Server[Any, Any]) -> socket.socket:
 
 def answering(respond: Callable[[Any, bytes], object], **more: Any) -> Any:
     return type("Answering", (MessageHandler,), {"framing": Lines(), "respond": respond, **more})
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Ask until it is so: the loop is in another thread, and about to get there."""
-    patience = threading.Event()
-    for _ in range(int(FAILSAFE / 0.001)):
-        if condition():
-            return
-        patience.wait(0.001)
-    raise AssertionError("it has not become so")
 
 
 def ended(client: socket.socket) -> bool:

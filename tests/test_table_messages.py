@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from kinds import receive
+from kinds import receive, until
 from recorder import FAILSAFE, Recorder
 from sockserve import (
     Chunks,
@@ -51,16 +51,6 @@ def _client(server: Any) -> socket.socket:
 
 def _answering(respond: Callable[[Any, bytes], object], **more: Any) -> Any:
     return type("Answering", (MessageHandler,), {"framing": Lines(), "respond": respond, **more})
-
-
-def _until(condition: Callable[[], bool]) -> None:
-    """Ask until it is so: the loop is in another thread, and about to get there."""
-    patience = threading.Event()
-    for _ in range(int(FAILSAFE / 0.001)):
-        if condition():
-            return
-        patience.wait(0.001)
-    raise AssertionError("it has not become so")
 
 
 def test_all_run_in_the_thread_that_serves_without_a_stack_of_their_own() -> None:
@@ -161,7 +151,7 @@ def test_stopping_ends_them_before_serve_forever_returns(recorder: Recorder) -> 
         thread.start()
         with _client(server) as idle, _client(server) as deaf:
             deaf.sendall(b"go\n")
-            _until(lambda: {row.state for row in server.rows()} == {"READING", "WRITING"})
+            until(lambda: {row.state for row in server.rows()} == {"READING", "WRITING"})
             server.shutdown()
             thread.join()
             assert sorted(ended) == sorted([idle.getsockname(), deaf.getsockname()])
@@ -209,7 +199,7 @@ def test_an_error_waits_until_what_was_said_before_is_read(recorder: Recorder) -
     with _made(_answering(respond), recorder).running() as server, _client(server) as client:
         client.sendall(b"x\n")
         assert said.wait(FAILSAFE)  # the row is WRITING while it still answers
-        _until(lambda: [row.state for row in server.rows()] == ["WRITING"])
+        until(lambda: [row.state for row in server.rows()] == ["WRITING"])
         assert len(receive(client, len(taken) * 10_000)) == len(taken) * 10_000
         assert client.recv(1) == b""
         assert "on purpose" in recorder.wait_for(HandlerFailed)["error"]
@@ -232,9 +222,9 @@ def test_a_peer_that_goes_while_it_is_written_to(folder: Path) -> None:
                 client.connect(str(server.address) if family == socket.AF_UNIX else server.address)
                 client.sendall(b"go\n")
                 assert client.recv(10)
-                _until(lambda server=server: [row.state for row in server.rows()] == ["WRITING"])  # type: ignore[misc]
+                until(lambda server=server: [row.state for row in server.rows()] == ["WRITING"])  # type: ignore[misc]
             assert closed.wait(FAILSAFE)
-            _until(lambda server=server: server.rows() == [])  # type: ignore[misc]
+            until(lambda server=server: server.rows() == [])  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("datagrams", [False, True], ids=["stream", "datagrams"])

@@ -15,7 +15,7 @@ import attrs
 import pytest
 
 import proxy_kit
-from kinds import receive
+from kinds import receive, until
 from recorder import FAILSAFE, Recorder
 from sockserve import (
     Deadlines,
@@ -143,22 +143,12 @@ def _fill(server: Any, handler: MessageHandler) -> int:
     return taken
 
 
-def _until(condition: Callable[[], bool]) -> None:
-    """Ask until it is so: the loop is in another thread, and about to get there."""
-    patience = threading.Event()
-    for _ in range(int(FAILSAFE / 0.001)):
-        if condition():
-            return
-        patience.wait(0.001)
-    raise AssertionError("it has not become so")
-
-
 def test_what_other_threads_send_is_kept_up_to_a_bound(way: Way, strategy: Strategy, listening: Any) -> None:
     """And no further; nobody waits, and what was taken arrives when the peer reads after all."""
     with _deaf(way, strategy, listening) as (server, client, handler):
         taken = _fill(server, handler)
         assert len(receive(client, taken * LENGTH)) == taken * LENGTH
-        _until(lambda: not _is_waited_for(server))
+        until(lambda: not _is_waited_for(server))
         assert handler.send(b"more")
         assert receive(client, 5) == b"more\n"
 
@@ -204,7 +194,7 @@ def test_a_message_that_is_longer_than_the_bound_is_taken_alone(
     long = b"y" * (MOST_UNSENT * 8)
     with _deaf(way, strategy, listening) as (server, client, handler):
         assert handler.send(long)
-        _until(lambda: _is_waited_for(server))
+        until(lambda: _is_waited_for(server))
         assert not handler.send(long)
         assert receive(client, len(long) + 1) == long + b"\n"
 
@@ -271,7 +261,7 @@ def test_what_was_sent_before_an_error_arrives(
         with way.client(server) as client:
             if where == "respond":
                 client.sendall(b"x\n")
-            _until(lambda: _is_waited_for(server))
+            until(lambda: _is_waited_for(server))
             assert receive(client, len(long) + 1) == long + b"\n"
             assert client.recv(1) == b""
             assert recorder.wait_for(HandlerFailed)["error"] == repr(error)
@@ -282,7 +272,7 @@ def test_a_connection_that_is_closed_has_sent_it_before(way: Way, strategy: Stra
     long = b"v" * (MOST_UNSENT * 8)
     with _deaf(way, strategy, listening) as (server, client, handler):
         assert handler.send(long)
-        _until(lambda: _is_waited_for(server))
+        until(lambda: _is_waited_for(server))
         handler.close()
         assert receive(client, len(long) + 1) == long + b"\n"
         assert client.recv(1) == b""
@@ -344,8 +334,8 @@ def test_who_does_not_read_is_silent_whatever_it_is_sent(way: Way, listening: An
         assert listening.came.acquire(timeout=FAILSAFE)
         handler = listening.all[0]
         _fill(server, handler)
-        _until(lambda: not handler.send(b"t"))  # once each millisecond: there is room for longer than a test lasts
-        _until(lambda: server.stats.active == 0)
+        until(lambda: not handler.send(b"t"))  # once each millisecond: there is room for longer than a test lasts
+        until(lambda: server.stats.active == 0)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -414,7 +404,7 @@ def test_a_server_that_stops_with_a_grace_waits_for_who_reads_late(
         client.sendall(b"x\n")
         assert receive(client, 2) == b"x\n"
         assert handler.send(long)
-        _until(lambda: _is_waited_for(server))
+        until(lambda: _is_waited_for(server))
         stopping = threading.Thread(target=server.shutdown, args=(FAILSAFE,))
         stopping.start()
         assert receive(client, len(long) + 1) == long + b"\n"

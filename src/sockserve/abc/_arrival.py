@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..proxying import Proxied
     from ._serving import Serving
 
-__all__ = ("AnyArrival", "Arrival", "DatagramRequest", "Keeper", "Unwelcome", "current_job")
+__all__ = ("AnyArrival", "Arrival", "DatagramRequest", "Keeper", "Unwelcome", "current_job", "ends_alone")
 
 R_co = TypeVar("R_co", covariant=True)
 A_co = TypeVar("A_co", covariant=True)
@@ -42,6 +42,11 @@ class Keeper(Protocol):
     def kill(self) -> None:
         """End the request without asking its handler, which has taken no notice of `abort`."""
         ...
+
+
+def ends_alone(error: BaseException, pid: int) -> bool:
+    """Whether *error* is for one request alone: SystemExit is not, but in the process *pid*, which serves it."""
+    return isinstance(error, Exception) or (isinstance(error, SystemExit) and os.getpid() == pid)
 
 
 class Unwelcome(Exception):  # noqa: N818 - it names the client
@@ -229,8 +234,8 @@ class Arrival(Generic[R_co, A_co]):
         self.serving.message_error(self, error)
 
     def ends_alone(self, error: BaseException) -> bool:
-        """Whether *error* is for this request alone: SystemExit is not, in a process that the handler forked."""
-        return isinstance(error, Exception) or (isinstance(error, SystemExit) and os.getpid() == self.serving.pid)
+        """Whether *error* is for this request alone."""
+        return ends_alone(error, self.serving.pid)
 
     def _end(self, ok: bool, began: float | None) -> None:
         self.finish()

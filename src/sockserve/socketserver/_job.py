@@ -23,7 +23,6 @@ from ._types import Answerer, Polled
 
 __all__ = (
     "Face",
-    "InFlight",
     "Run",
     "ServerJob",
     "answer",

@@ -5,6 +5,7 @@ import socket
 
 import attrs
 
+from ..abc._arrival import ends_alone
 from ..errors import IncompleteMessage, MessageError
 from ..events import MessageDropped, MessageRefused
 from ..messages import MessageHandler
@@ -53,4 +54,4 @@ class _Connection:
                 pass  # it has ended meanwhile
 
     def ends_alone(self, error: BaseException, /) -> bool:
-        return isinstance(error, Exception) or (isinstance(error, SystemExit) and os.getpid() == self.pid)
+        return ends_alone(error, self.pid)
