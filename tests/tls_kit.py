@@ -102,6 +102,17 @@ def ends(sock: ssl.SSLSocket) -> bool:
         return True  # a close_notify, where we have sent ours
 
 
+def last_word(sock: ssl.SSLSocket) -> bytes | None:
+    """Return what the server still says; None where the stream is torn, without the end that TLS asks for."""
+    try:
+        return sock.recv(10)
+    except ssl.SSLError as error:
+        # Before Python 3.11.3 it was no SSLEOFError with OpenSSL 3.
+        if isinstance(error, ssl.SSLEOFError) or error.reason == "UNEXPECTED_EOF_WHILE_READING":
+            return None
+        raise
+
+
 @contextlib.contextmanager
 def beside(target: Any, *args: Any) -> Iterator[None]:
     """Let something happen in a thread meanwhile; its error is raised at the end."""
